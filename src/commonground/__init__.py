@@ -1,0 +1,1 @@
+"""Common Ground keeps a collaborative machine-learning study reproducible and understood."""

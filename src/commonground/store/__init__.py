@@ -1,0 +1,1 @@
+"""The ground floor: rows and bytes, versions and durability. It knows no domain word."""

@@ -1,0 +1,1 @@
+"""The first layer: what exists and how it came to be."""
