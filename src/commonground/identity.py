@@ -41,6 +41,8 @@ class Kind(StrEnum):
     WORKFLOW = "workflow"
     EXECUTION = "execution"
     BATCH = "batch"
+    SLOT = "slot"
+    CHANGE = "change"
     PLAN = "plan"
 
 

@@ -1,0 +1,273 @@
+"""People, vocabularies, entities and features of an open study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from commonground.identity import Rid
+from commonground.operations.plans import Committed
+from commonground.operations.session import Session
+from commonground.structure.entities import EntityType
+from commonground.structure.features import Feature
+from commonground.structure.people import Person
+from commonground.structure.vocabularies import Term, Vocabulary
+
+
+class People:
+    """Everybody who takes part."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def list(self) -> list[Person]:
+        """Everybody, in the order in which they came."""
+        people: list[Person] = self._session.read("person list")
+        return people
+
+    def add(
+        self,
+        name: str,
+        *,
+        role: str = "contributor",
+        discipline: str | None = None,
+        description: str | None = None,
+        logins: Sequence[str] = (),
+        why: str | None = None,
+    ) -> Committed:
+        """Add somebody with a role: reader, contributor, curator or owner."""
+        return self._session.write(
+            "person add",
+            why=why,
+            name=name,
+            role=role,
+            discipline=discipline,
+            description=description,
+            logins=[*logins],
+        )
+
+
+class Vocabularies:
+    """Words that mean the same to everybody here."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def list(self) -> list[Vocabulary]:
+        """All vocabularies."""
+        found: list[Vocabulary] = self._session.read("vocabulary list")
+        return found
+
+    def terms(self, vocabulary: str) -> list[Term]:
+        """The terms of a vocabulary, by position."""
+        found: list[Term] = self._session.read("term list", vocabulary=vocabulary)
+        return found
+
+    def add(
+        self,
+        name: str,
+        terms: Sequence[str | dict[str, Any]] = (),
+        *,
+        description: str | None = None,
+        ordered: bool = False,
+        why: str | None = None,
+    ) -> Committed:
+        """Make a vocabulary; a term is a word, or {"name", "definition", "outside_id", "synonyms"}."""
+        return self._session.write(
+            "vocabulary add", why=why, name=name, terms=terms, description=description, ordered=ordered
+        )
+
+    def add_terms(
+        self, vocabulary: str, terms: Sequence[str | dict[str, Any]], *, why: str | None = None
+    ) -> Committed:
+        """Add terms at the end of a vocabulary."""
+        return self._session.write("term add", why=why, vocabulary=vocabulary, terms=terms)
+
+
+class Entities:
+    """Entity types, and the entities of each."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def types(self) -> list[EntityType]:
+        """All entity types with their columns."""
+        found: list[EntityType] = self._session.read("type list")
+        return found
+
+    def declare(
+        self,
+        name: str,
+        columns: Sequence[dict[str, Any]] = (),
+        *,
+        key_label: str | None = None,
+        description: str | None = None,
+        why: str | None = None,
+    ) -> Committed:
+        """Declare an entity type; a column is {"name", "holds", "target", "unit", "description"}."""
+        return self._session.write(
+            "type add", why=why, name=name, columns=columns, key_label=key_label, description=description
+        )
+
+    def extend(self, type: str, columns: Sequence[dict[str, Any]], *, why: str | None = None) -> Committed:  # noqa: A002 - the word at every door
+        """Add columns to an entity type."""
+        return self._session.write("type extend", why=why, type=type, columns=columns)
+
+    def upsert(
+        self,
+        type: str,  # noqa: A002 - the word at every door
+        keys: Sequence[str],
+        columns: Mapping[str, Sequence[Any]],
+        *,
+        why: str | None = None,
+    ) -> Committed:
+        """Bring entities in by natural key: new ones are added, changed ones get a new state."""
+        return self._session.write("entity upsert", why=why, type=type, keys=keys, columns=columns)
+
+    def merge(self, type: str, *, duplicate: str, into: str, why: str | None = None) -> Committed:  # noqa: A002 - the word at every door
+        """Merge a duplicate into the entity it duplicates."""
+        return self._session.write("entity merge", why=why, type=type, duplicate=duplicate, into=into)
+
+    def import_table(
+        self,
+        path: str | Path,
+        *,
+        type: str,  # noqa: A002 - the word at every door
+        key: str,
+        links: Mapping[str, str] | Sequence[str] = (),
+        terms: Mapping[str, str] | None = None,
+        units: Mapping[str, str] | None = None,
+        descriptions: Mapping[str, str] | None = None,
+        types: Mapping[str, str] | None = None,
+        description: str | None = None,
+        why: str | None = None,
+    ) -> Committed:
+        """Import a CSV, Parquet or Excel table; all faults are listed at once and nothing is taken in part."""
+        return self._session.write(
+            "import table",
+            why=why,
+            path=Path(path),
+            type=type,
+            key=key,
+            links=links,
+            terms=terms,
+            units=units,
+            descriptions=descriptions,
+            types=types,
+            description=description,
+        )
+
+    def import_pictures(
+        self,
+        folder: str | Path,
+        *,
+        match: str,
+        type: str,  # noqa: A002 - the word at every door
+        column: str = "picture",
+        key: str | None = None,
+        why: str | None = None,
+    ) -> Committed:
+        """Import a folder of pictures, each tied to the entity that its name says."""
+        return self._session.write(
+            "import pictures", why=why, path=Path(folder), match=match, type=type, column=column, key=key
+        )
+
+
+class Features:
+    """Typed, many-valued annotations of entities."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def list(self, type: str | None = None) -> list[Feature]:  # noqa: A002 - the word at every door
+        """All features, or those of an entity type."""
+        found: list[Feature] = self._session.read("feature list", type=type)
+        return found
+
+    def add(
+        self,
+        name: str,
+        *,
+        type: str,  # noqa: A002 - the word at every door
+        holds: str = "real",
+        vocabulary: str | None = None,
+        lowest: float | None = None,
+        highest: float | None = None,
+        ordered: bool = False,
+        unit: str | None = None,
+        description: str | None = None,
+        why: str | None = None,
+    ) -> Committed:
+        """Declare a feature of an entity type."""
+        return self._session.write(
+            "feature add",
+            why=why,
+            name=name,
+            type=type,
+            holds=holds,
+            vocabulary=vocabulary,
+            lowest=lowest,
+            highest=highest,
+            ordered=ordered,
+            unit=unit,
+            description=description,
+        )
+
+    def annotate(
+        self,
+        feature: str,
+        *,
+        keys: Sequence[str] | None = None,
+        rids: Sequence[Rid] | np.ndarray[Any, Any] | None = None,
+        values: Sequence[Any] | np.ndarray[Any, Any],
+        rater: str | None = None,
+        slots: Sequence[str] | None = None,
+        slot_scope: str | None = None,
+        reasons: Sequence[str | None] | None = None,
+        adjudicated: bool = False,
+        why: str | None = None,
+    ) -> Committed:
+        """Write values; earlier ones stay. `slots` names a reader for each value, local to what `slot_scope` leads to."""
+        return self._session.write(
+            "feature annotate",
+            why=why,
+            feature=feature,
+            keys=keys,
+            entities_=rids,
+            values=values,
+            rater=rater,
+            slots=slots,
+            slot_scope=slot_scope,
+            reasons=reasons,
+            adjudicated=adjudicated,
+        )
+
+    def import_readings(
+        self,
+        path: str | Path,
+        *,
+        entity: str,
+        type: str,  # noqa: A002 - the word at every door
+        rater: str,
+        values: Sequence[str] | None = None,
+        slot_scope: str | None = None,
+        slots: bool = False,
+        cannot: Mapping[str, str] | None = None,
+        why: str | None = None,
+    ) -> Committed:
+        """Import an annotator's export: a column names the entity, one the rater, and each value column is a feature."""
+        return self._session.write(
+            "import readings",
+            why=why,
+            path=Path(path),
+            entity=entity,
+            type=type,
+            rater=rater,
+            values=values,
+            slot_scope=slot_scope,
+            slots=slots,
+            cannot=cannot,
+        )

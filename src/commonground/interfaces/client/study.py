@@ -1,0 +1,106 @@
+"""A study in Python: open it, and reach everything by the nouns of the glossary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+
+from commonground.interfaces.client.curating import Entities, Features, People, Vocabularies
+from commonground.interfaces.client.datasets import Datasets
+from commonground.operations.frames import read_frame
+from commonground.operations.plans import Committed, Plan
+from commonground.operations.session import Session
+from commonground.operations.studies import create_study, open_study
+from commonground.structure.selectors import Selector
+
+
+def open(  # noqa: A001 - `cg.open` is what people type
+    folder: str | Path = ".", *, person: str | None = None
+) -> Study:
+    """Open the study in a folder, or in the nearest folder above it; raises NotFound if there is none."""
+    return Study(open_study(Path(folder), person=person))
+
+
+def init(
+    folder: str | Path = ".", *, name: str | None = None, person: str | None = None, database: str | None = None
+) -> Study:
+    """Make a study in a folder; `database` is the address of a PostgreSQL database, if it is not to be a file there."""
+    return Study(create_study(Path(folder), name=name, person=person, url=database))
+
+
+class Study:
+    """An open study."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.people = People(session)
+        self.vocabularies = Vocabularies(session)
+        self.entities = Entities(session)
+        self.features = Features(session)
+        self.datasets = Datasets(session)
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.session.ground.facts["name"]
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the study lies in."""
+        return self.session.ground.folder.parent
+
+    def frame(
+        self,
+        dataset: str,
+        *,
+        grain: str | None = None,
+        features: Mapping[str, Selector] | None = None,
+        columns: Sequence[str] | None = None,
+        missing: str = "keep",
+        at: int | None = None,
+    ) -> pa.Table:
+        """A state of a dataset as one wide Arrow table: a row each member, linked entities' columns as `link.column`.
+
+        `features` maps features to the selector that turns their many values into one. `missing` is "keep", "drop" or
+        "error". `at` reads as of a change.
+        """
+        with self.session.reading(at) as on:
+            frame = read_frame(
+                on, dataset=dataset, grain=grain, features=features, columns=columns, missing=missing
+            )
+        return frame.table
+
+    def plan(self, verb: str, /, **args: Any) -> Plan:  # noqa: ANN401 - each verb has its own arguments
+        """What a write verb would do, without doing it."""
+        return self.session.plan(verb, **args)
+
+    def commit(self, plan: Plan, why: str | None = None) -> Committed:
+        """Make a plan real, once."""
+        return self.session.commit(plan, why)
+
+    def read(self, verb: str, /, *, at: int | None = None, **args: Any) -> Any:  # noqa: ANN401 - each verb has its own result
+        """What a read verb answers, now or as of a change."""
+        return self.session.read(verb, at=at, **args)
+
+    def write(self, verb: str, /, *, why: str | None = None, **args: Any) -> Committed:  # noqa: ANN401 - each verb has its own arguments
+        """Plan and commit."""
+        return self.session.write(verb, why=why, **args)
+
+    def close(self) -> None:
+        """Close the study."""
+        self.session.ground.close()
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Study {self.name!r} in {self.folder}>"

@@ -1,0 +1,237 @@
+"""Delivering what runs have written to their spools, and closing the executions whose process is gone.
+
+A delivery may be cut off anywhere and tried again: the plan ids stand in the spool, so a change is made once. A spool
+is removed only after the catalogue has all of it. What cannot be delivered stays where it is, and is told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from commonground.errors import CommonGroundError, StorageError
+from commonground.identity import Rid, show_rid
+from commonground.operations import run_spool
+from commonground.operations.output_log import log_asset
+from commonground.operations.run_spool import Gathered, RunWriter
+from commonground.operations.session import Session
+from commonground.store.faults import point
+from commonground.store.processes import ProcessMark, process_alive, this_process
+from commonground.store.spool import SpoolWriter
+from commonground.structure import executions
+from commonground.structure.execution_states import Status, is_lost
+from commonground.structure.tables import execution as execution_table
+
+LEASE_S = 900.0
+MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of one spool."""
+
+    execution: Rid
+    """The execution."""
+    status: str | None
+    """How it stands now; None if it could not be delivered."""
+    outcome: str
+    """delivered, running, or why it could not be delivered."""
+    points: int = 0
+    """How many metric points its spool held."""
+
+
+def sync(session: Session, *, also: tuple[Path, ...] = ()) -> list[Delivered]:
+    """Deliver every spool whose run has ended or whose process is gone, and close executions left without one.
+
+    `also` names more folders with spools, such as the one of this person that is used when a study is out of reach.
+    """
+    done: list[Delivered] = []
+    for spools in (session.ground.spool_folder, *also):
+        for rid, folder in run_spool.list_folders(spools):
+            done.append(_deliver_folder(session, rid, folder))
+    seen = {one.execution for one in done}
+    done += _close_abandoned(session, seen)
+    return done
+
+
+def needs_sync(session: Session) -> bool:
+    """Whether there is anything to look at: a spool, or an execution that is said to run. Cheap."""
+    if run_spool.list_folders(session.ground.spool_folder):
+        return True
+    with session.ground.view() as view:
+        return bool(executions.list_leases(view))
+
+
+def finish(
+    session: Session,
+    folder: Path,
+    writer: RunWriter,
+    *,
+    verdict: Mapping[str, Any],
+    why: str | None = None,
+) -> Gathered:
+    """End a run of this process: the last record, then the change, then the spool goes.
+
+    `verdict` is the `final` record without its plan id. Raises the storage's error if the catalogue is out of reach;
+    the spool then has everything and is synced.
+    """
+    final = {"plan": session.ground.mint.one(), **verdict, "why": why}
+    try:
+        with _alone(folder):
+            writer.append(run_spool.FINAL, final)
+            gathered = run_spool.gather(folder, writer.execution)
+            _commit(session, gathered, final)
+    except BaseException:
+        writer.close()
+        raise
+    writer.discard()
+    shutil.rmtree(folder, ignore_errors=True)
+    return gathered
+
+
+def deliver_start(session: Session, start: Mapping[str, Any], folder: Path, execution: Rid) -> None:
+    """Commit the start that a spool's first record holds."""
+    gathered = Gathered(folder, execution, start=dict(start))
+    plan = gathered.start_plan()
+    if plan is not None:
+        session.commit(plan, start.get("why"), made_at=start.get("made_at"))
+
+
+def _deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
+    try:
+        with _alone(folder):
+            gathered = run_spool.gather(folder, rid)
+            if _still_writing(gathered, session.ground.clock(), folder):
+                return Delivered(rid, "running", "running")
+            point("deliver.before")
+            final = gathered.final or _write_final(session, gathered)
+            _commit(session, gathered, final)
+            point("deliver.after")
+            shutil.rmtree(folder, ignore_errors=True)
+            return Delivered(rid, str(final["status"]), "delivered", len(gathered.points))
+    except CommonGroundError as error:
+        return Delivered(rid, None, str(error))
+    except FileNotFoundError:
+        return Delivered(rid, None, "another process has delivered it")
+    except OSError as error:
+        return Delivered(rid, None, f"The spool cannot be read: {error.strerror}.")
+
+
+def _commit(session: Session, gathered: Gathered, final: Mapping[str, Any]) -> None:
+    start = gathered.start_plan()
+    told = gathered.start or {}
+    if start is not None:
+        session.commit(start, told.get("why"), made_at=told.get("made_at"))
+    if not _is_known(session, gathered.execution):
+        raise StorageError(
+            f"The start of execution {show_rid(gathered.execution)} is not on record, and its spool does not hold it.",
+            todo="Deliver the spool to the study that it belongs to.",
+            kept="The spool was left as it is.",
+        )
+    for values in gathered.values:
+        session.write("execution values", execution=gathered.execution, **values)
+    session.commit(gathered.final_plan(final), final.get("why"), made_at=final["ended_at"])
+
+
+def _write_final(session: Session, gathered: Gathered) -> dict[str, Any]:
+    """Decide how an execution ended whose own last word is missing, and write it down before it is delivered."""
+    mark = next((mark for mark, _ in gathered.processes), None)
+    inner = gathered.closes[-1] if gathered.closes else None
+    where = f"process {mark.pid} on {mark.host.partition('/')[0]}" if mark else "its process"
+    final: dict[str, Any] = {
+        "plan": session.ground.mint.one(),
+        "status": str(Status.LOST),
+        "reason": f"Nothing more was heard of it: {where} ended without a last word, by a signal or with the machine.",
+        "ended_at": _last_moment(gathered, session),
+        "details": {"recovered_by": session.actor.name, "recovered_at": session.ground.clock()},
+        "log": None,
+        "why": None,
+    }
+    if inner is not None:
+        final |= {"status": inner["status"], "reason": inner.get("reason"), "ended_at": inner["ended_at"]}
+        final["details"]["supervisor"] = f"gone before the end ({where})"
+    final["log"] = log_asset(gathered.folder, gathered.execution, session.ground.mint)
+    path = gathered.folder / f"recovered-{os.getpid()}-{final['plan']}{run_spool.SUFFIX}"
+    writer = SpoolWriter(path, execution=gathered.execution)
+    writer.append(run_spool.FINAL, final)
+    writer.close()
+    return final
+
+
+def _close_abandoned(session: Session, seen: set[Rid]) -> list[Delivered]:
+    """Close the executions that are said to run, have no spool here, and whose process is gone or silent."""
+    with session.ground.view() as view:
+        leases = [lease for lease in executions.list_leases(view) if lease.execution not in seen]
+    closed = []
+    now = session.ground.clock()
+    for lease in leases:
+        mark = ProcessMark(**lease.process)
+        alive = process_alive(mark.pid, mark.start, mark.boot_id, mark.host)
+        if Path(lease.spool).is_dir() and alive is not False:
+            continue
+        if not is_lost(now, lease.seen_at, LEASE_S, alive):
+            continue
+        reason = "Its process is gone, and its spool is not on this machine." if alive is False else (
+            f"Nothing was heard of it for more than {LEASE_S / 60:.0f} minutes, from {mark.host.partition('/')[0]}."
+        )
+        try:
+            session.write("execution finish", execution=lease.execution, status=str(Status.LOST), reason=reason)
+            closed.append(Delivered(lease.execution, str(Status.LOST), "closed"))
+        except CommonGroundError as error:
+            closed.append(Delivered(lease.execution, None, str(error)))
+    return closed
+
+
+def _still_writing(gathered: Gathered, now: int, folder: Path) -> bool:
+    """Whether a process that takes part is there, or may be on another machine."""
+    if gathered.final is not None:
+        return False
+    for mark, ended in gathered.processes:
+        if ended:
+            continue
+        alive = process_alive(mark.pid, mark.start, mark.boot_id, mark.host)
+        if alive or (alive is None and not is_lost(now, _touched(folder), LEASE_S, None)):
+            return True
+    return False
+
+
+def _touched(folder: Path) -> int:
+    try:
+        newest = max(path.stat().st_mtime_ns for path in folder.iterdir())
+    except (OSError, ValueError):
+        return 0
+    return newest // 1000
+
+
+def _last_moment(gathered: Gathered, session: Session) -> int:
+    """The last moment at which something was written, by the clock of the machine that wrote it."""
+    told = [at for _, _, at, _ in gathered.points[-1:]]
+    return max([*told, _touched(gathered.folder)], default=0) or session.ground.clock()
+
+
+def _is_known(session: Session, rid: Rid) -> bool:
+    with session.ground.view() as view:
+        return bool(view.list_rows(execution_table, execution_table.c.rid == rid))
+
+
+def process_json() -> str:
+    """The mark of this process, as a lease keeps it."""
+    return json.dumps(asdict(this_process()), sort_keys=True)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder, so that two deliveries of one spool do not cross."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

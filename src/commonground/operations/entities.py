@@ -1,0 +1,368 @@
+"""Declaring entity types and bringing entities in: upsert by natural key, evolution by adding, merge of duplicates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from commonground.errors import Conflict, InvalidInput, NotFound
+from commonground.identity import Rid, show_rid
+from commonground.operations.plans import Plan, Reading
+from commonground.store.canonical import Column, table_digest
+from commonground.store.transaction import Transaction
+from commonground.structure import entities, vocabularies
+from commonground.structure.column_types import Holds, read_values
+from commonground.structure.entities import EntityColumn, EntityType
+from commonground.structure.names import clean_name, name_key, slug
+
+SHOWN = 10
+Given = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class NewColumn:
+    """A column to be declared."""
+
+    name: str
+    """Its name."""
+    holds: str
+    """What it holds."""
+    target: str | None = None
+    """The vocabulary of a term, or the entity type of a link."""
+    unit: str | None = None
+    """The unit of a number."""
+    description: str | None = None
+    """What it says."""
+    sensitive: bool = False
+    """Whether it is left out unless asked for."""
+
+
+def plan_type(
+    on: Reading,
+    *,
+    name: str,
+    columns: Sequence[NewColumn | dict[str, Any]] = (),
+    key_label: str | None = None,
+    description: str | None = None,
+) -> Plan:
+    """Declare an entity type."""
+    declared = describe_type(on, name, columns, key_label, description)
+    return Plan(
+        id=on.mint()[0],
+        verb="type add",
+        args=declared,
+        at=on.view.change,
+        anchors=(declared["type"]["rid"],),
+        effect={"adds": f"entity type {declared['type']['name']}", "columns": [c["name"] for c in declared["columns"]]},
+    )
+
+
+def apply_type(tx: Transaction, plan: Plan) -> None:
+    """Make the type and its table."""
+    entities.add_type(tx, plan.args["type"], plan.args["columns"])
+
+
+def plan_columns(on: Reading, *, type: str, columns: Sequence[NewColumn | dict[str, Any]]) -> Plan:  # noqa: A002 - the word at every door
+    """Add columns to an entity type; entities that are there have nothing in them yet."""
+    kind = entities.get_type(on.view, type)
+    rows = describe_columns(on, kind.name, columns, known=kind.columns)
+    return Plan(
+        id=on.mint()[0],
+        verb="type extend",
+        args={"type": kind.rid, "place": kind.place, "columns": rows},
+        at=on.view.change,
+        anchors=(kind.rid,),
+        reads=(kind.rid,),
+        effect={"adds": [row["name"] for row in rows], "to": kind.name},
+    )
+
+
+def apply_columns(tx: Transaction, plan: Plan) -> None:
+    """Add the columns."""
+    entities.add_columns(tx, plan.args["type"], plan.args["place"], plan.args["columns"])
+
+
+def plan_upsert(on: Reading, *, type: str, keys: Sequence[str], columns: Given) -> Plan:  # noqa: A002 - the word at every door
+    """Bring entities in by natural key: new ones are added, changed ones get a new state, others stay as they are.
+
+    Columns not given keep what they hold; a None given takes a value away. Links and terms are given by key or word.
+    """
+    kind = entities.get_type(on.view, type)
+    stored = store_values(on, kind, columns, len(keys))
+    sorted_out = sort_out(on, kind, list(keys), stored)
+    return upsert_plan(on, kind, sorted_out, declares=None)
+
+
+def apply_upsert(tx: Transaction, plan: Plan) -> None:
+    """Declare what must be declared, then write new and changed entities."""
+    declares = plan.args.get("declares")
+    if declares:
+        entities.add_type(tx, declares["type"], declares["columns"])
+    if plan.args.get("extends"):
+        entities.add_columns(tx, plan.args["type"], plan.args["place"], plan.args["extends"])
+    entities.add_entities(tx, plan.args["type"], plan.args["place"], plan.payload["new"])
+    entities.change_entities(tx, plan.args["place"], plan.payload["changed"])
+
+
+def plan_merge(on: Reading, *, type: str, duplicate: str, into: str) -> Plan:  # noqa: A002 - the word at every door
+    """Merge a duplicate into the entity it duplicates: what led to the one leads to the other from now on."""
+    kind = entities.get_type(on.view, type)
+    found = entities.find_keys(on.view, kind, [duplicate, into])
+    for key in (duplicate, into):
+        if key not in found:
+            raise NotFound(f"There is no {kind.name} {key!r}.")
+    if duplicate == into:
+        raise InvalidInput("An entity cannot be merged into itself.")
+    old, new = found[duplicate], found[into]
+    moved = _relink(on, kind, old, new)
+    return Plan(
+        id=on.mint()[0],
+        verb="entity merge",
+        args={"place": kind.place, "old": old, "into": new, "moved": moved},
+        at=on.view.change,
+        anchors=(old, new),
+        reads=(kind.rid, old, new),
+        effect={"merges": f"{duplicate} into {into}", "links moved": {m["type"]: len(m["rows"]) for m in moved}},
+    )
+
+
+def apply_merge(tx: Transaction, plan: Plan) -> None:
+    """End the duplicate, let its id lead on, and move the links that led to it."""
+    entities.merge_entity(tx, plan.args["place"], plan.args["old"], plan.args["into"])
+    for move in plan.args["moved"]:
+        entities.change_entities(tx, move["place"], move["rows"])
+
+
+def describe_type(
+    on: Reading,
+    name: str,
+    columns: Sequence[NewColumn | dict[str, Any]],
+    key_label: str | None,
+    description: str | None,
+) -> dict[str, Any]:
+    """The arguments that declare a type."""
+    clean = clean_name(name, "type's name")
+    known = entities.list_types(on.view)
+    if any(name_key(kind.name) == name_key(clean) for kind in known):
+        raise Conflict(f"There is an entity type {clean!r} already.", todo="Extend it: `cg type extend`.")
+    rid = on.mint()[0]
+    place = f"e_{slug(clean)}_{show_rid(rid)[-6:].lower()}"
+    fields = {"rid": rid, "name": clean, "description": description, "place": place, "key_label": key_label}
+    return {"type": fields, "columns": describe_columns(on, clean, columns, known=())}
+
+
+def describe_columns(
+    on: Reading,
+    type_name: str,
+    columns: Sequence[NewColumn | dict[str, Any]],
+    known: Sequence[EntityColumn],
+) -> list[dict[str, Any]]:
+    """The arguments that declare columns; raises InvalidInput with all faults at once."""
+    told = [column if isinstance(column, NewColumn) else NewColumn(**column) for column in columns]
+    taken = {name_key(column.name) for column in known} | {"key", "rid"}
+    faults: list[str] = []
+    rows: list[dict[str, Any]] = []
+    for position, (rid, column) in enumerate(zip(on.mint(len(told)) if told else (), told, strict=True), len(known) + 1):
+        try:
+            name = clean_name(column.name, "column's name")
+            if name_key(name) in taken:
+                raise InvalidInput(f"{type_name} has a column {name!r} already, or a name too much like it")  # noqa: TRY301 - collected with the others
+            taken.add(name_key(name))
+            rows.append(
+                {
+                    "rid": rid,
+                    "name": name,
+                    "place": f"c{position}_{slug(name)}",
+                    "holds": str(Holds(column.holds)),
+                    "target": _target(on, column),
+                    "unit": column.unit,
+                    "description": column.description,
+                    "sensitive": int(column.sensitive),
+                    "position": position,
+                }
+            )
+        except (InvalidInput, NotFound) as error:
+            faults.append(error.what)
+        except ValueError:
+            faults.append(f"{column.name}: {column.holds!r} is none of {', '.join(Holds)}")
+    if faults:
+        raise InvalidInput(f"The columns of {type_name} cannot be declared.", faults=faults)
+    return rows
+
+
+def store_values(on: Reading, kind: EntityType, columns: Given, rows: int) -> dict[str, list[Any]]:
+    """Given values in their stored form, by place; links and terms are resolved. All faults at once."""
+    faults: list[str] = []
+    stored: dict[str, list[Any]] = {}
+    for name, values in columns.items():
+        try:
+            column = kind.get_column(name)
+            if len(values) != rows:
+                raise InvalidInput(f"{name} has {len(values)} values for {rows} entities")  # noqa: TRY301 - collected with the others
+            stored[column.place] = _store_column(on, column, values)
+        except (InvalidInput, NotFound) as error:
+            faults += [error.what, *error.faults]
+    if faults:
+        raise InvalidInput(f"These values do not fit {kind.name}.", faults=faults)
+    return stored
+
+
+@dataclass(frozen=True, slots=True)
+class SortedOut:
+    """What an upsert would do."""
+
+    new: list[dict[str, Any]]
+    """Whole rows to add."""
+    changed: list[dict[str, Any]]
+    """Whole new states."""
+    unchanged: int
+    """How many are as given already."""
+    absent: list[str]
+    """Keys that are there and were not given; they stay."""
+    rids: dict[str, Rid]
+    """Every given key's rid."""
+
+
+def sort_out(on: Reading, kind: EntityType | None, keys: list[str], stored: dict[str, list[Any]]) -> SortedOut:
+    """Compare given entities with those that are there; `kind` is None for a type that is still to be declared."""
+    clean = [_clean_key(key, row) for row, key in enumerate(keys, start=1)]
+    doubles = sorted(key for key, times in Counter(clean).items() if times > 1)
+    if doubles:
+        raise InvalidInput("Keys must be unique.", faults=[f"{key!r} comes more than once" for key in doubles[:SHOWN]])
+    listed: dict[str, list[Any]] = entities.list_entities(on.view, kind) if kind else {"rid": [], "key": []}
+    there = {key: position for position, key in enumerate(listed["key"]) if key is not None}
+    fresh = [row for row, key in enumerate(clean) if key not in there]
+    minted = on.mint(len(fresh)) if fresh else range(0)
+    rids = {clean[row]: rid for row, rid in zip(fresh, minted, strict=True)}
+    places = list(stored)
+    new = [
+        {"rid": rids[clean[row]], "key": clean[row], **{place: stored[place][row] for place in places}} for row in fresh
+    ]
+    changed = []
+    unchanged = 0
+    for row, key in enumerate(clean):
+        position = there.get(key)
+        if position is None:
+            continue
+        rids[key] = listed["rid"][position]
+        if all(listed[place][position] == stored[place][row] for place in places):
+            unchanged += 1
+        else:
+            before = {name: values[position] for name, values in listed.items()}
+            changed.append({**before, **{place: stored[place][row] for place in places}})
+    given = set(clean)
+    return SortedOut(new, changed, unchanged, [key for key in there if key not in given], rids)
+
+
+def upsert_plan(
+    on: Reading,
+    kind: EntityType,
+    found: SortedOut,
+    *,
+    declares: dict[str, Any] | None,
+    extends: list[dict[str, Any]] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Plan:
+    """The plan of an upsert whose rows are sorted out."""
+    effect: dict[str, Any] = {
+        "type": kind.name,
+        "new": len(found.new),
+        "changed": len(found.changed),
+        "unchanged": found.unchanged,
+        "absent from what was given, kept": len(found.absent),
+    }
+    if declares:
+        effect["declares"] = [f"{c['name']} ({c['holds']})" for c in declares["columns"]]
+    if extends:
+        effect["adds columns"] = [f"{c['name']} ({c['holds']})" for c in extends]
+    return Plan(
+        id=on.mint()[0],
+        verb="entity upsert",
+        args={
+            "type": kind.rid,
+            "place": kind.place,
+            "declares": declares,
+            "extends": extends,
+            "new": len(found.new),
+            "changed": len(found.changed),
+            "digest": _digest_rows([*found.new, *found.changed]),
+            **(more or {}),
+        },
+        at=on.view.change,
+        anchors=(kind.rid,),
+        reads=(kind.rid,),
+        effect=effect,
+        payload={"new": found.new, "changed": found.changed},
+    )
+
+
+def _store_column(on: Reading, column: EntityColumn, values: Sequence[Any]) -> list[Any]:
+    if column.holds is Holds.TERM:
+        words = vocabularies.index_terms(on.view, column.target or 0)
+        return _look_up(column.name, "is not in the vocabulary", values, words, name_key)
+    if column.holds is Holds.LINK:
+        target = entities.get_type(on.view, column.target or 0)
+        wanted = sorted({str(value) for value in values if value is not None})
+        found = entities.find_keys(on.view, target, wanted)
+        return _look_up(column.name, f"is the key of no {target.name}", values, found, str)
+    return read_values(column.name, column.holds, values)
+
+
+def _look_up(name: str, what: str, values: Sequence[Any], words: Mapping[str, Rid], form: Any) -> list[Any]:  # noqa: ANN401 - a function of text
+    missing = sorted({str(value) for value in values if value is not None and form(str(value)) not in words})
+    if missing:
+        more = [f"... and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
+        raise InvalidInput(
+            f"{name}: {len(missing)} values cannot be resolved.",
+            faults=[*(f"{name}: {value!r} {what}" for value in missing[:SHOWN]), *more],
+        )
+    return [None if value is None else words[form(str(value))] for value in values]
+
+
+def _clean_key(key: str, row: int) -> str:
+    if not isinstance(key, str) or not key.strip():
+        raise InvalidInput(f"Row {row} has no key.", todo="Every entity needs its natural key, as text.")
+    return clean_name(key, "key")
+
+
+def _target(on: Reading, column: NewColumn) -> Rid | None:
+    holds = Holds(column.holds)
+    if holds not in {Holds.TERM, Holds.LINK}:
+        return None
+    if not column.target:
+        raise InvalidInput(f"{column.name}: a {holds} needs to say of what (its target)")
+    if holds is Holds.TERM:
+        return vocabularies.get_vocabulary(on.view, column.target).rid
+    return entities.get_type(on.view, column.target).rid
+
+
+def _relink(on: Reading, kind: EntityType, old: Rid, new: Rid) -> list[dict[str, Any]]:
+    moved = []
+    for other in entities.list_types(on.view):
+        places = [column.place for column in other.links if column.target == kind.rid]
+        if not places:
+            continue
+        listed = entities.list_entities(on.view, other)
+        rows = []
+        for position in range(len(listed["rid"])):
+            row = {name: values[position] for name, values in listed.items()}
+            if any(row[place] == old for place in places):
+                rows.append({**row, **{place: new for place in places if row[place] == old}})
+        if rows:
+            moved.append({"type": other.name, "place": other.place, "rows": rows})
+    return moved
+
+
+def _digest_rows(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    if not rows:
+        return None
+    names = sorted({name for row in rows for name in row})
+    columns = []
+    for name in names:
+        values = [row.get(name) for row in rows]
+        sample = next((value for value in values if value is not None), 0)
+        kind = "text" if isinstance(sample, str) else "real" if isinstance(sample, float) else "int"
+        columns.append(Column(name, kind, values))
+    return table_digest(columns, ["rid"])

@@ -1,0 +1,278 @@
+"""Declaring features and writing their values: by people, by readers known only within a scan, by executions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from commonground.errors import Conflict, InvalidInput, NotFound
+from commonground.identity import Rid
+from commonground.operations.plans import Bulk, Plan, Reading
+from commonground.store.transaction import Transaction
+from commonground.structure import entities, features, people, vocabularies
+from commonground.structure.column_types import Holds, read_values
+from commonground.structure.entities import EntityType
+from commonground.structure.features import Feature
+from commonground.structure.names import clean_name, name_key
+
+SHOWN = 10
+
+
+def plan_feature(
+    on: Reading,
+    *,
+    name: str,
+    type: str,  # noqa: A002 - the word at every door
+    holds: str = "real",
+    vocabulary: str | None = None,
+    lowest: float | None = None,
+    highest: float | None = None,
+    ordered: bool = False,
+    unit: str | None = None,
+    description: str | None = None,
+) -> Plan:
+    """Declare a feature of an entity type."""
+    kind = entities.get_type(on.view, type)
+    fields = describe_feature(
+        on, kind, name, holds, vocabulary, lowest, highest, ordered=ordered, unit=unit, description=description
+    )
+    return Plan(
+        id=on.mint()[0],
+        verb="feature add",
+        args=fields,
+        at=on.view.change,
+        anchors=(fields["rid"], kind.rid),
+        effect={"adds": f"feature {kind.name}.{fields['name']} ({fields['holds']})"},
+    )
+
+
+def apply_feature(tx: Transaction, plan: Plan) -> None:
+    """Write the feature."""
+    features.add_feature(tx, dict(plan.args))
+
+
+def describe_feature(
+    on: Reading,
+    kind: EntityType,
+    name: str,
+    holds: str,
+    vocabulary: str | None,
+    lowest: float | None,
+    highest: float | None,
+    *,
+    ordered: bool,
+    unit: str | None,
+    description: str | None,
+) -> dict[str, Any]:
+    """The row of a feature to be declared; raises InvalidInput or Conflict if it cannot be."""
+    clean = clean_name(name, "feature's name")
+    if any(name_key(one.name) == name_key(clean) for one in features.list_features(on.view, kind.rid)):
+        raise Conflict(f"{kind.name} has a feature {clean!r} already.", todo="Choose another name.")
+    if holds not in set(Holds):
+        raise InvalidInput(f"{holds!r} is none of {', '.join(Holds)}.")
+    words = None
+    if holds == Holds.TERM:
+        if not vocabulary:
+            raise InvalidInput("A feature that holds a term must name its vocabulary.")
+        words = vocabularies.get_vocabulary(on.view, vocabulary)
+    return {
+        "rid": on.mint()[0],
+        "name": clean,
+        "type": kind.rid,
+        "description": description,
+        "holds": holds,
+        "vocabulary": words.rid if words else None,
+        "lowest": lowest,
+        "highest": highest,
+        "ordered": int(ordered or bool(words and words.ordered)),
+        "unit": unit,
+    }
+
+
+def plan_annotate(
+    on: Reading,
+    *,
+    feature: str,
+    type: str | None = None,  # noqa: A002 - the word at every door
+    keys: Sequence[str] | None = None,
+    entities_: Sequence[Rid] | np.ndarray[Any, Any] | None = None,
+    values: Sequence[Any] | np.ndarray[Any, Any],
+    rater: str | None = None,
+    slots: Sequence[str] | None = None,
+    slot_scope: str | None = None,
+    reasons: Sequence[str | None] | None = None,
+    at: Sequence[int | None] | None = None,
+    adjudicated: bool = False,
+    origin: Rid | None = None,
+    replaces: Sequence[tuple[Rid, int]] = (),
+) -> Plan:
+    """Write values of a feature; earlier values stay.
+
+    Entities are named by natural key or by rid. The rater is a person (by default whoever plans this), or `slots`
+    names a reader for each value, known only within the entity that the link `slot_scope` leads to (by default the
+    entity itself). A value None needs a reason. `origin` is the execution that computed the values; then nobody is
+    their rater.
+    """
+    one, kind = resolve_feature(on, feature, type)
+    rids = _entities(on, kind, keys, entities_)
+    stored = check_values(on, one, values, reasons, len(rids))
+    raters, new_slots = _raters(on, kind, rids, rater, slots, slot_scope, computed=origin is not None)
+    batch, plan_id, *retire = on.mint(2 + len(replaces))
+    columns: dict[str, Any] = {"entity": rids, "value": stored}
+    if raters is not None:
+        columns["rater"] = raters
+    if reasons is not None:
+        columns["reason"] = list(reasons)
+    if at is not None:
+        columns["at"] = list(at)
+    if adjudicated:
+        columns["adjudicated"] = [1] * len(rids)
+    return Plan(
+        id=plan_id,
+        verb="feature annotate",
+        args={
+            "feature": one.rid,
+            "batch": batch,
+            "rows": len(rids),
+            "origin": origin,
+            "slots": [[slot.rid, slot.scope, slot.label] for slot in new_slots],
+            "retires": [[rid, source, ordinal] for rid, (source, ordinal) in zip(retire, replaces, strict=True)],
+        },
+        at=on.view.change,
+        anchors=(one.rid,),
+        effect={"feature": f"{kind.name}.{one.name}", "values": len(rids), "new readers": len(new_slots)},
+        bulk=(Bulk(batch, one.table.name, one.rid, columns, origin),),
+    )
+
+
+def apply_annotate(tx: Transaction, plan: Plan) -> None:
+    """Add the readers that are new; the values themselves are the plan's bulk rows."""
+    features.register_batch(tx, plan.args["batch"])
+    people.add_slots(tx, [people.Slot(*slot) for slot in plan.args["slots"]])
+    features.retire_values(tx, [(rid, batch, ordinal) for rid, batch, ordinal in plan.args["retires"]])
+
+
+def resolve_feature(on: Reading, feature: str, type_name: str | None = None) -> tuple[Feature, EntityType]:
+    """A feature by `malignancy` or `Nodule.malignancy`, and the entity type it annotates."""
+    if type_name is None and "." in feature:
+        type_name, _, feature = feature.partition(".")
+    kind = entities.get_type(on.view, type_name) if type_name else None
+    one = features.get_feature(on.view, feature, kind.rid if kind else None)
+    return one, kind or entities.get_type(on.view, one.type)
+
+
+def check_values(
+    on: Reading,
+    feature: Feature,
+    values: Sequence[Any] | np.ndarray[Any, Any],
+    reasons: Sequence[str | None] | None,
+    rows: int,
+) -> list[Any]:
+    """Values in their stored form; raises InvalidInput with all faults at once."""
+    if len(values) != rows or (reasons is not None and len(reasons) != rows):
+        raise InvalidInput(f"{len(values)} values for {rows} entities.")
+    if feature.holds is Holds.TERM:
+        words = vocabularies.index_terms(on.view, feature.vocabulary or 0)
+        wrong = sorted({str(value) for value in values if value is not None and name_key(str(value)) not in words})
+        if wrong:
+            names = ", ".join(term.name for term in vocabularies.list_terms(on.view, feature.vocabulary or 0))
+            raise InvalidInput(
+                f"{feature.name}: these are not terms of its vocabulary.",
+                faults=[repr(word) for word in wrong[:SHOWN]],
+                todo=f"The terms are: {names}.",
+            )
+        stored = [None if value is None else words[name_key(str(value))] for value in values]
+    else:
+        stored = read_values(feature.name, feature.holds, values)
+    faults = []
+    for row, value in enumerate(stored):
+        if value is None and not (reasons is not None and reasons[row]):
+            faults.append(f"row {row + 1}: no value and no reason")
+        elif value is not None and feature.lowest is not None and value < feature.lowest:
+            faults.append(f"row {row + 1}: {value} is below {feature.lowest:g}")
+        elif value is not None and feature.highest is not None and value > feature.highest:
+            faults.append(f"row {row + 1}: {value} is above {feature.highest:g}")
+    if faults:
+        more = [f"... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
+        raise InvalidInput(f"{feature.name}: {len(faults)} values cannot be taken.", faults=[*faults[:SHOWN], *more])
+    return stored
+
+
+def read_features(on: Reading, *, type: str | None = None) -> list[Feature]:  # noqa: A002 - the word at every door
+    """All features, or those of an entity type."""
+    kind = entities.get_type(on.view, type) if type else None
+    return features.list_features(on.view, kind.rid if kind else None)
+
+
+def _entities(
+    on: Reading,
+    kind: EntityType,
+    keys: Sequence[str] | None,
+    given: Sequence[Rid] | np.ndarray[Any, Any] | None,
+) -> list[Rid]:
+    if (keys is None) == (given is None):
+        raise InvalidInput("Name the entities by key or by rid, one of the two.")
+    if keys is not None:
+        found = entities.find_keys(on.view, kind, sorted(set(keys)))
+        missing = sorted({key for key in keys if key not in found})
+        if missing:
+            raise NotFound(
+                f"{len(missing)} keys are no {kind.name}.",
+                faults=[repr(key) for key in missing[:SHOWN]],
+                todo=f"Import the {kind.name} first.",
+            )
+        return [found[key] for key in keys]
+    rids = [int(rid) for rid in (given if given is not None else [])]
+    known = set(entities.list_entities(on.view, kind, None if len(rids) > 5_000 else rids)["rid"])  # noqa: PLR2004 - one scan instead of many look-ups
+    missing_rids = [rid for rid in rids if rid not in known]
+    if missing_rids:
+        raise NotFound(f"{len(missing_rids)} of the ids are no {kind.name}.")
+    return rids
+
+
+def _raters(
+    on: Reading,
+    kind: EntityType,
+    rids: Sequence[Rid],
+    rater: str | None,
+    slots: Sequence[str] | None,
+    slot_scope: str | None,
+    *,
+    computed: bool,
+) -> tuple[list[Rid] | None, list[people.Slot]]:
+    if computed:
+        if rater or slots:
+            raise InvalidInput("Values that an execution computed have no rater.")
+        return None, []
+    if slots is None:
+        person = people.get_person(on.view, rater).rid if rater else on.actor.person
+        if person is None:
+            raise InvalidInput("A value needs a rater.")
+        return [person] * len(rids), []
+    if rater:
+        raise InvalidInput("Name one rater, or a reader for each value; not both.")
+    if len(slots) != len(rids):
+        raise InvalidInput(f"{len(slots)} readers for {len(rids)} values.")
+    scopes = _scopes(on, kind, rids, slot_scope)
+    known = people.list_slots(on.view, sorted(set(scopes)))
+    wanted = sorted({(scope, clean_name(label, "reader")) for scope, label in zip(scopes, slots, strict=True)} - set(known))
+    minted = on.mint(len(wanted)) if wanted else range(0)
+    new = [people.Slot(rid, scope, label) for rid, (scope, label) in zip(minted, wanted, strict=True)]
+    known.update(((slot.scope, slot.label), slot.rid) for slot in new)
+    return [known[scope, clean_name(label)] for scope, label in zip(scopes, slots, strict=True)], new
+
+
+def _scopes(on: Reading, kind: EntityType, rids: Sequence[Rid], link: str | None) -> list[Rid]:
+    if link is None:
+        return list(rids)
+    column = kind.get_column(link)
+    if column.holds is not Holds.LINK:
+        raise InvalidInput(f"{kind.name}.{link} leads to no other entity.")
+    listed = entities.list_entities(on.view, kind)
+    leads = dict(zip(listed["rid"], listed[column.place], strict=True))
+    lost = [rid for rid in rids if leads.get(rid) is None]
+    if lost:
+        raise InvalidInput(f"{len(lost)} entities have nothing in {link}, so their reader cannot be told apart.")
+    return [leads[rid] for rid in rids]

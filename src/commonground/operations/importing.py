@@ -1,0 +1,256 @@
+"""Bringing tables and folders of pictures in: a plan with all faults at once, upserted by natural key.
+
+Rows that are there and absent from the file are reported and stay. The second delivery of the same file changes
+nothing. The file itself is kept as an asset, up to 64 MiB; a larger one by reference, with its digest.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from commonground.errors import InvalidInput, NotFound
+from commonground.exchange.drafts import TableDraft
+from commonground.identity import Rid
+from commonground.operations.entities import (
+    NewColumn,
+    SortedOut,
+    apply_upsert,
+    describe_columns,
+    describe_type,
+    sort_out,
+    store_values,
+    upsert_plan,
+)
+from commonground.operations.plans import Plan, Reading
+from commonground.store.ground import Ground
+from commonground.store.transaction import Transaction
+from commonground.structure import assets, entities
+from commonground.structure.column_types import Holds
+from commonground.structure.entities import EntityColumn, EntityType
+from commonground.structure.names import name_key
+
+READERS = {
+    ".csv": "csv_tables",
+    ".tsv": "csv_tables",
+    ".txt": "csv_tables",
+    ".parquet": "parquet_tables",
+    ".xlsx": "excel_tables",
+}
+KEPT_BYTES = 64 << 20
+
+
+def inspect_table(path: Path, **options: Any) -> TableDraft:  # noqa: ANN401 - each format has its own options
+    """A table file as a draft, read by the format that its name says; faults are in the draft."""
+    if not path.exists():
+        raise NotFound(f"There is no file {path}.", todo="Check the path.")
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InvalidInput(f"{path.name}: tables are read from {', '.join(READERS)}.", todo="Convert it to CSV.")
+    module = importlib.import_module(f"commonground.exchange.{reader}")
+    draft: TableDraft = module.inspect(path, **options)
+    return draft
+
+
+def plan_table(
+    on: Reading,
+    *,
+    path: Path | str,
+    type: str,  # noqa: A002 - the word at every door
+    key: str,
+    links: Mapping[str, str] | Sequence[str] = (),
+    terms: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+    descriptions: Mapping[str, str] | None = None,
+    types: Mapping[str, str] | None = None,
+    description: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Import a table as entities of a type, which is declared if it is not there.
+
+    `links` maps columns to the entity types that their values are keys of (a column alone is a link to the type of
+    its own name); `terms` maps columns to vocabularies.
+    """
+    known = {name_key(kind.name): kind for kind in entities.list_types(on.view)}
+    kind = known.get(name_key(type))
+    linked = _links(links, known)
+    stated = {**{column: "text" for column in (*linked, *(terms or {}), key)}, **_stated(kind), **(types or {})}
+    source = Path(path)
+    draft = inspect_table(source, key=key, types=_known_columns(source, stated, options), **(options or {})).check()
+    new = [
+        NewColumn(
+            column.name,
+            "link" if column.name in linked else "term" if column.name in (terms or {}) else column.type,
+            target=linked.get(column.name) or (terms or {}).get(column.name),
+            unit=(units or {}).get(column.name),
+            description=(descriptions or {}).get(column.name),
+        )
+        for column in draft.columns
+        if column.name != key and (kind is None or not _has(kind, column.name))
+    ]
+    declares, extends = None, None
+    if kind is None:
+        declares = describe_type(on, type, new, key, description)
+        full = as_type(declares["type"], declares["columns"])
+    else:
+        extends = describe_columns(on, kind.name, new, known=kind.columns) if new else None
+        full = as_type(_fields(kind), extends or [], kind.columns)
+    keys, values = _collect(draft, key)
+    stored = store_values(on, full, values, len(keys))
+    found = _sort_out_extended(on, kind, keys, stored, extends) if kind and extends else sort_out(on, kind, keys, stored)
+    return _with_source(on, upsert_plan(on, full, found, declares=declares, extends=extends), found, draft, source)
+
+
+def stage_table(ground: Ground, plan: Plan) -> None:
+    """Keep the file itself."""
+    source = plan.args["source"]
+    if source and source["reference"] is None:
+        kept = ground.blobs.put_file(Path(plan.payload["path"]))
+        if kept.digest != source["digest"]:
+            raise InvalidInput("The file changed while it was being imported.", todo="Import it again.")
+
+
+def apply_table(tx: Transaction, plan: Plan, _staged: None) -> None:
+    """Write the entities and the file they came from."""
+    if plan.args["source"]:
+        assets.add_assets(tx, [plan.args["source"]])
+    apply_upsert(tx, plan)
+
+
+def as_type(
+    fields: Mapping[str, Any], columns: Sequence[Mapping[str, Any]], known: Sequence[EntityColumn] = ()
+) -> EntityType:
+    """The entity type that a plan declares or extends, so that values can be read for it before it is there."""
+    more = tuple(
+        EntityColumn(
+            row["rid"],
+            row["name"],
+            row["place"],
+            Holds(row["holds"]),
+            row["target"],
+            row["unit"],
+            row["description"],
+            bool(row["sensitive"]),
+        )
+        for row in columns
+    )
+    return EntityType(
+        fields["rid"], fields["name"], fields["description"], fields["key_label"], fields["place"], (*known, *more)
+    )
+
+
+def keep_source(on: Reading, draft_digest: str, source: Path, kind: str, rid: Rid) -> dict[str, Any] | None:
+    """The asset row of an imported file; None if the same bytes are here already."""
+    if any(asset.name == source.name for asset in assets.find_by_digest(on.view, draft_digest)):
+        return None
+    size = source.stat().st_size
+    return {
+        "rid": rid,
+        "name": source.name,
+        "kind": kind,
+        "digest": draft_digest,
+        "size": size,
+        "media_type": None,
+        "reference": None if size <= KEPT_BYTES else str(source.resolve()),
+        "description": None,
+    }
+
+
+def _with_source(on: Reading, plan: Plan, found: SortedOut, draft: TableDraft, source: Path) -> Plan:
+    nothing = not (found.new or found.changed or plan.args["declares"] or plan.args["extends"])
+    kept = None if nothing else keep_source(on, draft.digest, source, "table", on.mint()[0])
+    effect = {**plan.effect, "from": source.name}
+    if found.absent:
+        effect["absent, for example"] = found.absent[:5]
+    if draft.notes:
+        effect["notes"] = list(draft.notes)
+    return Plan(
+        id=plan.id,
+        verb="import table",
+        args={**plan.args, "source": kept, "file": source.name, "file digest": draft.digest},
+        at=plan.at,
+        anchors=(*plan.anchors, *([kept["rid"]] if kept else [])),
+        reads=plan.reads,
+        effect=effect,
+        payload={**plan.payload, "path": str(source)},
+        nothing=nothing,
+    )
+
+
+def _links(links: Mapping[str, str] | Sequence[str], known: Mapping[str, EntityType]) -> dict[str, str]:
+    told = dict(links) if isinstance(links, Mapping) else {one: one for one in links}
+    found = {}
+    for column, name in told.items():
+        kind = known.get(name_key(name))
+        if kind is None:
+            there = ", ".join(kind.name for kind in known.values()) or "none yet"
+            raise NotFound(
+                f"{column} cannot be a link to {name}: there is no such entity type.",
+                todo=f"There are: {there}. Import what it leads to first, or write --link {column}=TYPE.",
+            )
+        found[column] = kind.name
+    return found
+
+
+def _stated(kind: EntityType | None) -> dict[str, str]:
+    """What the columns that are there hold, in the words of a draft: whatever is resolved or checked here is text."""
+    if kind is None:
+        return {}
+    plain = {Holds.INT, Holds.REAL, Holds.BOOL, Holds.DATE, Holds.TIME}
+    return {column.name: str(column.holds) if column.holds in plain else "text" for column in kind.columns}
+
+
+def _known_columns(source: Path, stated: Mapping[str, str], options: Mapping[str, Any] | None) -> dict[str, str]:
+    first = inspect_table(source, **(options or {}))
+    return {column: kind for column, kind in stated.items() if column in first.names}
+
+
+def _has(kind: EntityType, name: str) -> bool:
+    return any(name_key(column.name) == name_key(name) for column in kind.columns)
+
+
+def _collect(draft: TableDraft, key: str) -> tuple[list[str], dict[str, list[Any]]]:
+    values: dict[str, list[Any]] = {name: [] for name in draft.names}
+    for chunk in draft.chunks():
+        for name, cells in chunk.items():
+            values[name].extend(cells)
+    return values.pop(key), values
+
+
+def _fields(kind: EntityType) -> dict[str, Any]:
+    return {
+        "rid": kind.rid,
+        "name": kind.name,
+        "description": kind.description,
+        "key_label": kind.key_label,
+        "place": kind.place,
+    }
+
+
+def _sort_out_extended(
+    on: Reading,
+    kind: EntityType,
+    keys: list[str],
+    stored: dict[str, list[Any]],
+    extends: Sequence[Mapping[str, Any]],
+) -> SortedOut:
+    """As sort_out, for a type that gains columns: whoever has a value in a new column changes."""
+    fresh = {row["place"] for row in extends}
+    before = sort_out(on, kind, keys, {place: values for place, values in stored.items() if place not in fresh})
+    there = {row["rid"]: row for row in before.changed}
+    listed = entities.list_entities(on.view, kind)
+    states = dict(zip(listed["rid"], zip(*listed.values(), strict=True), strict=True))
+    position = {key: row for row, key in enumerate(keys)}
+    added = {row["rid"]: row for row in before.new}
+    changed = []
+    for key, rid in before.rids.items():
+        values = {place: stored[place][position[key]] for place in fresh}
+        if rid in added:
+            added[rid].update(values)
+        elif rid in there:
+            changed.append({**there[rid], **values})
+        elif any(value is not None for value in values.values()):
+            changed.append({**dict(zip(listed, states[rid], strict=True)), **values})
+    return SortedOut(before.new, changed, len(keys) - len(before.new) - len(changed), before.absent, before.rids)

@@ -1,0 +1,1 @@
+"""The verbs, listed by what they are about."""

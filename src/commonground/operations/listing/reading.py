@@ -1,0 +1,7 @@
+"""Verbs for reading and explaining."""
+
+from __future__ import annotations
+
+from commonground.operations.verb import Param, Verb
+
+VERBS: tuple[Verb, ...] = ()

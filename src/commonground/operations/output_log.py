@@ -1,0 +1,147 @@
+"""What a run printed, screened and bounded, and how it becomes an asset.
+
+In the folder of the run's spool lie `output.0`, the first `HEAD` bytes, and `output.1` and `output.2`, which take turns
+with `TAIL` bytes each: so at least the last `TAIL` bytes are there, whatever ends the process. Every write goes to the
+system at once and waits for no disk. A line that has no end yet is kept back, because a secret could be in two halves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+from commonground.identity import Mint, Rid
+from commonground.operations.executions import produced_edge
+from commonground.structure.screen import screen
+
+HEAD: Final = 1 << 20
+TAIL: Final = 512 << 10
+LONGEST_LINE: Final = 16_384
+LONGEST_KEY: Final = 200
+PARTS: Final = ("output.0", "output.1", "output.2")
+NAME: Final = "output.log"
+
+
+class OutputLog:
+    """Takes text in any pieces and keeps whole lines, screened."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.removed = 0
+        """How many secrets and identifiers were taken out."""
+        self.failed = False
+        """Whether something could not be written."""
+        self._waiting: dict[str, str] = {}
+        self._in_key = 0
+        self._part = 0
+        self._size = 0
+        self._descriptor = -1
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+
+    def write(self, text: str, stream: str = "out") -> None:
+        """Take some text of one stream. Never raises."""
+        with self._lock:
+            if self._pid != os.getpid():
+                # What the parent had kept back is the parent's to write.
+                self._pid, self._waiting = os.getpid(), {}
+            lines, end, rest = (self._waiting.pop(stream, "") + text).rpartition("\n")
+            if len(rest) > LONGEST_LINE:
+                lines, end, rest = lines + end + rest, "\n", ""
+            if rest:
+                self._waiting[stream] = rest
+            if lines or end:
+                self._keep(lines + end)
+
+    def close(self) -> None:
+        """Write what was kept back and close."""
+        with self._lock:
+            if self._pid == os.getpid():
+                for rest in self._waiting.values():
+                    self._keep(rest + "\n")
+            self._waiting = {}
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+    def _keep(self, text: str) -> None:
+        clean = screen(self._without_keys(text))
+        self.removed += sum(removal.count for removal in clean.removed)
+        data = clean.text.encode("utf-8", "backslashreplace")
+        try:
+            while data:
+                data = data[self._write_part(data) :]
+        except OSError:
+            self.failed = True
+
+    def _write_part(self, data: bytes) -> int:
+        limit = HEAD if self._part == 0 else TAIL
+        if self._descriptor < 0:
+            self._open(0)
+        elif self._size >= limit:
+            self._open(1 if self._part != 1 else 2)
+            limit = TAIL
+        written = os.write(self._descriptor, data[: max(1, limit - self._size)])
+        self._size += written
+        return written
+
+    def _open(self, part: int) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | (os.O_TRUNC if part else 0)
+        self._descriptor = os.open(self.folder / PARTS[part], flags, 0o600)
+        self._part, self._size = part, 0
+
+    def _without_keys(self, text: str) -> str:
+        """The text without the lines of a private key that is printed line by line."""
+        if not self._in_key and "-----BEGIN" not in text:
+            return text
+        kept = []
+        for line in text.splitlines(keepends=True):
+            if self._in_key:
+                self._in_key = 0 if "-----END" in line else (self._in_key + 1) % LONGEST_KEY
+                continue
+            if "-----BEGIN" in line and "PRIVATE KEY" in line and "-----END" not in line:
+                self._in_key = 1
+                self.removed += 1
+                kept.append("[removed: private key]\n")
+                continue
+            kept.append(line)
+        return "".join(kept)
+
+
+def log_asset(folder: Path, execution: Rid, mint: Mint, *, more: str = "") -> dict[str, Any] | None:
+    """The output of a run as an output asset, assembled in the folder; None if it printed nothing.
+
+    `more` is added at the end: the traceback of the error that ended the run, screened here.
+    """
+    parts = [folder / name for name in PARTS]
+    head, *tails = [path.read_bytes() if path.is_file() else b"" for path in parts]
+    added = screen(more).text.encode("utf-8", "backslashreplace") if more else b""
+    if tails[0] and tails[1]:
+        times = [path.stat().st_mtime_ns for path in parts[1:]]
+        tails = tails if times[0] <= times[1] else tails[::-1]
+    tail = b"".join(tails)
+    # The part that was written over, if both have been in use, is what is missing between.
+    gap = b"\n[... the middle of the output was not kept ...]\n" if tails[0] and tails[1] else b""
+    content = head + gap + tail + added
+    if not content:
+        return None
+    path = folder / NAME
+    path.write_bytes(content)
+    rid, edge = mint.many(2)
+    asset = {
+        "rid": rid,
+        "name": NAME,
+        "kind": "log",
+        "digest": hashlib.sha256(content).hexdigest(),
+        "size": len(content),
+        "media_type": "text/plain",
+        "reference": None,
+        "files": 1,
+        "description": None,
+    }
+    return {"asset": asset, "edge": produced_edge(edge, execution, rid, "log", {}), "file": NAME}

@@ -1,0 +1,253 @@
+"""Releasing a dataset, and saying what has changed since, or between two states."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from commonground.errors import InvalidInput
+from commonground.identity import Rid
+from commonground.operations.plans import Plan, Reading
+from commonground.store.bulk import insert_rows
+from commonground.store.ground import Ground
+from commonground.store.transaction import Transaction
+from commonground.structure import datasets, tables
+from commonground.structure.drift import (
+    TableDifference,
+    compare_tables,
+    is_drifted,
+    list_changed_tables,
+    measure_size,
+)
+from commonground.structure.references import Pinned, pin
+from commonground.structure.scopes import list_parts, measure_scope
+from commonground.structure.version_numbers import FIRST
+from commonground.structure.versions import (
+    Manifest,
+    load_manifest,
+    measure_manifest,
+    read_table,
+    to_arrow,
+    write_manifest,
+)
+
+PARTS = ("major", "minor", "patch")
+
+
+def plan_release(on: Reading, *, dataset: str, part: str = "major", description: str | None = None) -> Plan:
+    """Freeze the present state of a dataset as its next version."""
+    if part not in PARTS:
+        raise InvalidInput(f"{part!r} is none of {', '.join(PARTS)}.")
+    one = datasets.get_dataset(on.view, dataset)
+    versions = datasets.list_versions(on.view, one.rid)
+    size = measure_size(on.view, one.rid)
+    if not size["members"]:
+        raise InvalidInput(
+            f"{one.name} has no members, so there is nothing to release.",
+            todo=f"Add members: `cg dataset add {one.name}`.",
+        )
+    if versions and not is_drifted(on.view, versions[0], load_manifest(on.ground.blobs, versions[0].manifest)):
+        raise InvalidInput(f"Nothing has changed since {one.name}@{versions[0].number}.")
+    number = versions[0].number.next(part) if versions else FIRST  # type: ignore[arg-type]
+    rid, plan_id = on.mint(2)
+    return Plan(
+        id=plan_id,
+        verb="dataset release",
+        args={
+            "version": rid,
+            "dataset": one.rid,
+            "name": one.name,
+            "number": str(number),
+            "change": on.view.change,
+            "description": description,
+        },
+        at=on.view.change,
+        anchors=(one.rid, rid),
+        reads=(one.rid,),
+        effect={"releases": f"{one.name}@{number}", "rows": size},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenRelease:
+    """What a release wrote before its change."""
+
+    manifest: Manifest
+    """The manifest."""
+    blob: str
+    """Its blob."""
+    new: Mapping[str, tuple[str, int]]
+    """Digest -> (blob, bytes) of the parts that were new."""
+    raters: list[tuple[Rid, Rid]]
+    """New rid and rater, for all raters it rests on."""
+    terms: list[tuple[Rid, Rid]]
+    """New rid and term, for all terms it rests on."""
+    members: int
+    """Entities that are members."""
+
+
+def stage_release(ground: Ground, plan: Plan) -> WrittenRelease:
+    """Write the parts that are new and the manifest, as of the change that the plan names."""
+    ground.cache_folder.mkdir(parents=True, exist_ok=True)
+    workspace = Path(tempfile.mkdtemp(prefix="release-", dir=ground.cache_folder))
+    try:
+        with ground.view(plan.args["change"]) as view:
+            scope = measure_scope(view, plan.args["dataset"])
+            manifest, blob, new = write_manifest(view, scope, ground.blobs, workspace)
+    finally:
+        shutil.rmtree(workspace, ignore_errors=True)
+    raters = read_table(ground.blobs, manifest, "raters")["rid"].to_pylist()
+    terms = read_table(ground.blobs, manifest, "terms")["rid"].to_pylist()
+    rids = ground.mint.many(max(1, len(raters) + len(terms)))
+    return WrittenRelease(
+        manifest,
+        blob,
+        new,
+        list(zip(rids, raters, strict=False)),
+        list(zip(rids[len(raters) :], terms, strict=False)),
+        len(scope.members.entity),
+    )
+
+
+def apply_release(tx: Transaction, plan: Plan, written: WrittenRelease) -> None:
+    """Write the version: from now on it is there, whole."""
+    args = plan.args
+    datasets.add_version(
+        tx,
+        {
+            "rid": args["version"],
+            "dataset": args["dataset"],
+            "number": args["number"],
+            "change": args["change"],
+            "digest": written.manifest.digest,
+            "manifest": written.blob,
+            "rows": written.manifest.rows,
+            "members": written.members,
+            "description": args["description"],
+        },
+        written.raters,
+        written.terms,
+    )
+    known = tables.part
+    for digest, (blob, size) in written.new.items():
+        tx.connection.execute(known.delete().where(known.c.digest == digest))
+        insert_rows(tx.connection, known, ["digest", "blob", "bytes"], [(digest, blob, size)])
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetState:
+    """Where a dataset stands."""
+
+    name: str
+    """The dataset."""
+    newest: str | None
+    """Its newest release."""
+    dirty: bool
+    """Whether its content has changed since then; True if it was never released."""
+    rows: Mapping[str, int]
+    """What a release would hold now."""
+
+
+def read_state(on: Reading, *, dataset: str) -> DatasetState:
+    """Whether a dataset has changed since its newest release, and how large it is."""
+    one = datasets.get_dataset(on.view, dataset)
+    versions = datasets.list_versions(on.view, one.rid)
+    newest = versions[0] if versions else None
+    dirty = newest is None or is_drifted(on.view, newest, load_manifest(on.ground.blobs, newest.manifest))
+    return DatasetState(one.name, str(newest.number) if newest else None, dirty, measure_size(on.view, one.rid))
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs between two states of a dataset."""
+
+    old: str
+    """The first state."""
+    new: str
+    """The second state."""
+    same: bool
+    """Whether they say the same."""
+    tables: tuple[TableDifference, ...]
+    """What differs, table by table."""
+    criteria: tuple[str | None, str | None]
+    """The rule that produced the members of each."""
+
+
+def read_difference(on: Reading, *, old: str, new: str) -> Difference:
+    """What the second state of a dataset has, lacks or says otherwise than the first."""
+    first, second = pin(on.view, old), pin(on.view, new)
+    before, after = load_state(on, first), load_state(on, second)
+    changed = list_changed_tables(before.manifest, after.manifest)
+    return Difference(
+        str(first),
+        str(second),
+        before.manifest.digest == after.manifest.digest,
+        tuple(_compare(name, before, after) for name in changed if name not in {"criteria", "nesting"}),
+        (_rule(on, first), _rule(on, second)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The tables of one exact state of a dataset, read from its parts or from the living rows."""
+
+    manifest: Manifest
+    """What it consists of."""
+    on: Reading
+    """Where its blobs are."""
+    live: Mapping[str, Sequence[pa.Table]] | None
+    """The tables of an unreleased state."""
+
+    def get_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """One table; an empty one if the state has none of that name."""
+        if self.live is None:
+            return read_table(self.on.ground.blobs, self.manifest, name, columns)
+        parts = self.live.get(name, [])
+        table = pa.concat_tables(parts) if parts else read_table(self.on.ground.blobs, self.manifest, name)
+        return table.select(columns) if columns else table
+
+
+def load_state(on: Reading, pinned: Pinned) -> State:
+    """The tables of a pinned state: a released one from its manifest, an unreleased one from the catalogue."""
+    if pinned.version is not None:
+        return State(load_manifest(on.ground.blobs, pinned.version.manifest), on, None)
+    with on.ground.view(pinned.change) as view:
+        scope = measure_scope(view, pinned.dataset.rid)
+        live: dict[str, list[pa.Table]] = {}
+        for part in list_parts(view, scope):
+            live.setdefault(part.table, []).append(to_arrow(part.columns))
+        return State(measure_manifest(view, scope), on, live)
+
+
+def read_files(on: Reading, *, version: str) -> list[dict[str, Any]]:
+    """The Parquet files of a released version, in place, for any engine that reads Parquet."""
+    pinned = pin(on.view, version)
+    if pinned.version is None:
+        raise InvalidInput(f"{pinned} is not released, so it has no files yet.", todo="Release it first.")
+    manifest = load_manifest(on.ground.blobs, pinned.version.manifest)
+    labels = {table["name"]: table["label"] for table in manifest.content["tables"]}
+    return [
+        {"table": labels[part.table], "rows": part.rows, "bytes": part.bytes, "path": str(on.ground.blobs.path(part.blob))}
+        for part in manifest.parts
+    ]
+
+
+def _compare(name: str, before: State, after: State) -> TableDifference:
+    entry = after.manifest.get_table(name)
+    if not entry["order"]:
+        entry = before.manifest.get_table(name)
+    return compare_tables(entry["label"], entry["order"], before.get_table(name), after.get_table(name))
+
+
+def _rule(on: Reading, pinned: Pinned) -> str | None:
+    with on.ground.view(pinned.change) as view:
+        criteria = datasets.get_criteria(view, pinned.dataset.rid)
+    return criteria.rule if criteria else None
+
+

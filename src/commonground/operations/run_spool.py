@@ -1,0 +1,196 @@
+"""What the spool of a run says, and the plans it becomes.
+
+Each execution has a folder of its own, named by its rid; in it every process that takes part has a spool file.
+
+    start    the whole plan of the start: plan, at, args, why, files
+    m        metrics: s (step), a (UTC microseconds), v {key: number}
+    p        parameters that came later: rows
+    edge     an input that came later (edge fields); `said` the same edge again with more details
+    asset    an output: asset fields, edge fields, and the file in the folder that holds its bytes
+    fact     details of the execution
+    values   computed values for a feature: what is needed to call the verb
+    close    how one process that took part saw its end: status, reason, ended_at
+    final    how the execution ended: plan, status, reason, ended_at, log
+
+The `final` record holds the plan id, so that the same end is delivered once, however often it is tried.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from commonground.identity import Mint, Rid, read_rid, show_rid
+from commonground.operations.executions import finish_plan
+from commonground.operations.plans import Plan
+from commonground.store.processes import ProcessMark
+from commonground.store.spool import SpoolWriter, read
+from commonground.structure.metrics import Point
+
+SUFFIX = ".spool"
+START, METRIC, PARAMS, EDGE, SAID, ASSET, FACT, VALUES, CLOSE, FINAL = (
+    "start", "m", "p", "edge", "said", "asset", "fact", "values", "close", "final",
+)  # fmt: skip
+MOST_NOTES = 20
+
+
+class RunWriter(SpoolWriter):
+    """The spool of one process of a run, which can be let go of once the catalogue has what it says."""
+
+    def discard(self) -> None:
+        """Close the file without waiting for the disk: it is about to be removed."""
+        with self._sync_lock, self._lock:
+            self._closed = True
+            descriptor, self._descriptor = self._descriptor, None
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+@dataclass(slots=True)
+class Gathered:
+    """All that the spool files of one execution say."""
+
+    folder: Path
+    """Their folder."""
+    execution: Rid
+    """The execution."""
+    start: dict[str, Any] | None = None
+    """The plan of the start, if it was written here."""
+    final: dict[str, Any] | None = None
+    """How it ended, if that was decided."""
+    closes: list[dict[str, Any]] = field(default_factory=list)
+    """How the processes that took part ended."""
+    params: dict[str, Sequence[Any]] = field(default_factory=dict)
+    """Parameter rows by key; the first value counts."""
+    edges: dict[Rid, dict[str, Any]] = field(default_factory=dict)
+    """New edges."""
+    said: dict[Rid, dict[str, Any]] = field(default_factory=dict)
+    """Edges of the start, with more details."""
+    assets: list[dict[str, Any]] = field(default_factory=list)
+    """Outputs."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Details of the execution."""
+    values: list[dict[str, Any]] = field(default_factory=list)
+    """Computed values."""
+    points: list[Point] = field(default_factory=list)
+    """Metrics, in the order in which each process reported them."""
+    processes: list[tuple[ProcessMark, bool]] = field(default_factory=list)
+    """Who wrote, and whether they closed their file."""
+    notes: list[str] = field(default_factory=list)
+    """What is damaged or missing."""
+
+    def final_plan(self, final: Mapping[str, Any]) -> Plan:
+        """The plan that ends the execution; the same for the same `final`."""
+        log = final.get("log")
+        outputs = [*self.assets, *([log] if log else [])]
+        details = {**self.facts, **final.get("details", {})}
+        if self.notes:
+            details["holes"] = self.notes[:MOST_NOTES]
+        changes: dict[str, Any] = {
+            "status": final["status"],
+            "reason": final.get("reason"),
+            "ended_at": final["ended_at"],
+            "details": details,
+        }
+        if final.get("seed"):
+            changes["seed"] = final["seed"]
+        present = [one for one in outputs if (self.folder / one["file"]).is_file()]
+        if len(present) < len(outputs):
+            details["lost_outputs"] = [one["asset"]["name"] for one in outputs if one not in present]
+        return finish_plan(
+            Mint(),
+            execution=self.execution,
+            changes=changes,
+            params=list(self.params.values()),
+            edges=[*self.edges.values(), *(one["edge"] for one in present)],
+            said=list(self.said.values()),
+            assets=[one["asset"] for one in present],
+            points=self.points,
+            files=[self.folder / one["file"] for one in present],
+            plan=final["plan"],
+        )
+
+    def start_plan(self) -> Plan | None:
+        """The plan of the start, if it was written here."""
+        if self.start is None:
+            return None
+        files = [self.folder / name for name in self.start["files"]]
+        return Plan(
+            id=self.start["plan"],
+            verb="execution start",
+            args=self.start["args"],
+            at=self.start["at"],
+            anchors=(self.execution,),
+            payload={"files": [str(path) for path in files if path.is_file()]},
+        )
+
+
+def folder_of(spools: Path, execution: Rid) -> Path:
+    """The folder of an execution's spool."""
+    return spools / show_rid(execution)
+
+
+def list_folders(spools: Path) -> list[tuple[Rid, Path]]:
+    """The executions that have a spool here, in the order in which they began."""
+    found = []
+    try:
+        names = sorted(entry.name for entry in spools.iterdir() if entry.is_dir())
+    except OSError:
+        return []
+    for name in names:
+        try:
+            found.append((read_rid(name), spools / name))
+        except Exception:  # noqa: BLE001, S112 - another folder that somebody put here
+            continue
+    return found
+
+
+def gather(folder: Path, execution: Rid) -> Gathered:
+    """Read all spool files of an execution; what is damaged is noted, and the rest is kept."""
+    found = Gathered(folder, execution)
+    paths = sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
+    for path in paths:
+        content = read(path)
+        if content.header is not None:
+            found.processes.append((content.header.process, content.ended))
+        if content.damaged:
+            found.notes.append(f"{path.name}: {len(content.damaged)} records are damaged: {content.damaged[0].reason}")
+        missing = sum(last - first + 1 for first, last in content.gaps)
+        if missing:
+            found.notes.append(f"{path.name}: {missing} records could not be written")
+        for record in content.records:
+            _take(found, record.kind, record.payload)
+    for rid in [rid for rid in found.said if rid in found.edges]:
+        found.edges[rid] = found.said.pop(rid)
+    return found
+
+
+def _take(found: Gathered, kind: str, payload: dict[str, Any]) -> None:
+    match kind:
+        case "m":
+            step, at = payload["s"], payload["a"]
+            found.points.extend((key, step, at, float(value)) for key, value in payload["v"].items())
+        case "p":
+            for row in payload["rows"]:
+                found.params.setdefault(row[0], row)
+        case "edge":
+            found.edges[payload["rid"]] = payload
+        case "said":
+            found.said[payload["rid"]] = payload
+        case "asset":
+            found.assets.append(payload)
+        case "fact":
+            found.facts.update(payload)
+        case "values":
+            found.values.append(payload)
+        case "close":
+            found.closes.append(payload)
+        case "start":
+            found.start = payload
+        case "final":
+            found.final = payload
+        case _:
+            found.notes.append(f"a record of an unknown kind: {kind}")

@@ -1,0 +1,139 @@
+"""A session: one person at work in one open study. The only place that commits.
+
+One verb = one plan = one transaction = one change. `commit` checks the role, stages bulk rows and files while others
+go on writing, then under the lock: the same plan again, what the plan relied on, the rows, the link of the chain.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from commonground.errors import Conflict, NotAllowed
+from commonground.identity import Actor
+from commonground.operations.plans import Bulk, Committed, Plan, Reading, Role
+from commonground.operations.registry import Verb, get_verb
+from commonground.store import batches, changes, schema
+from commonground.store.batches import StagedBatch
+from commonground.store.ground import Ground
+from commonground.store.transaction import Transaction
+
+
+class Session:
+    """One person at work in one study."""
+
+    def __init__(self, ground: Ground, actor: Actor, role: Role) -> None:
+        self.ground = ground
+        self.actor = actor
+        self.role = role
+
+    @contextlib.contextmanager
+    def reading(self, at: int | None = None) -> Iterator[Reading]:
+        """A snapshot to read and plan from, now or as of a change."""
+        with self.ground.view(at) as view:
+            yield Reading(view, self.ground, self.actor)
+
+    def plan(self, verb: str, /, **args: Any) -> Plan:  # noqa: ANN401 - each verb has its own arguments
+        """What a write verb would do."""
+        declared = get_verb(verb)
+        with self.reading() as on:
+            plan: Plan = _function(declared, "plan")(on, **args)
+        return plan
+
+    def read(self, verb: str, /, *, at: int | None = None, **args: Any) -> Any:  # noqa: ANN401 - each verb has its own result
+        """What a read verb answers."""
+        declared = get_verb(verb)
+        self._check_role(declared)
+        with self.reading(at) as on:
+            return _function(declared, "read")(on, **args)
+
+    def write(self, verb: str, /, *, why: str | None = None, **args: Any) -> Committed:  # noqa: ANN401 - each verb has its own arguments
+        """Plan and commit."""
+        return self.commit(self.plan(verb, **args), why)
+
+    def commit(
+        self,
+        plan: Plan,
+        why: str | None = None,
+        *,
+        made_at: int | None = None,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> Committed:
+        """Make a plan real, once.
+
+        Raises NotAllowed for a role that may not, Conflict if what the plan relied on has changed.
+        """
+        verb = get_verb(plan.verb)
+        self._check_role(verb)
+        if plan.nothing:
+            return Committed(plan, None)
+        done = self._done(plan)
+        if done is not None:
+            return done
+        staged_rows = {bulk.batch: self._stage(bulk, progress) for bulk in plan.bulk if _is_large(bulk)}
+        staged = _function(verb, "stage")(self.ground, plan) if verb.stages else None
+        with self.ground.change() as tx:
+            first = changes.find_plan(tx.connection, plan.id)
+            if first is not None:
+                return Committed(plan, first, again=True)
+            _check_reads(tx, plan)
+            _function(verb, "apply")(tx, plan, *([staged] if verb.stages else []))
+            for bulk in plan.bulk:
+                rows = staged_rows.get(bulk.batch) or batches.write(tx, _table(bulk), bulk.batch, bulk.columns)
+                batches.publish(tx, rows, bulk.subject, bulk.origin)
+            tx.touch(*plan.anchors)
+            change = changes.append(
+                tx,
+                plan=plan.id,
+                verb=plan.verb,
+                args=plan.args,
+                why=why,
+                actor=self.actor,
+                recorded_at=self.ground.clock(),
+                made_at=made_at,
+            )
+        return Committed(plan, change)
+
+    def _done(self, plan: Plan) -> Committed | None:
+        with self.ground.database.read() as connection:
+            change = changes.find_plan(connection, plan.id)
+        return Committed(plan, change, again=True) if change else None
+
+    def _stage(self, bulk: Bulk, progress: Callable[[int], None]) -> StagedBatch:
+        return batches.stage(self.ground.database, _table(bulk), bulk.batch, bulk.columns, progress)
+
+    def _check_role(self, verb: Verb) -> None:
+        needed = Role[verb.role.upper()]
+        if self.role < needed:
+            raise NotAllowed(
+                f"`{verb.name}` needs the role {needed.name.lower()}; yours is {self.role.name.lower()}.",
+                todo="Ask an owner of the study: `cg person list` names them.",
+            )
+
+
+def _function(verb: Verb, step: str) -> Callable[..., Any]:
+    module = importlib.import_module(f"commonground.operations.{verb.module}")
+    function: Callable[..., Any] = getattr(module, f"{step}_{verb.function}")
+    return function
+
+
+def _is_large(bulk: Bulk) -> bool:
+    return batches.count_rows(bulk.columns) > batches.CHUNK_ROWS
+
+
+def _table(bulk: Bulk) -> sa.Table:
+    return schema.metadata.tables[bulk.table]
+
+
+def _check_reads(tx: Transaction, plan: Plan) -> None:
+    moved = {rid: head for rid, head in changes.heads(tx.connection, plan.reads).items() if head > plan.at}
+    if moved:
+        newest = changes.get_change(tx.connection, max(moved.values()))
+        raise Conflict(
+            f"What `{plan.verb}` relied on changed while it was being prepared: change {newest.id}, `{newest.verb}`.",
+            todo="Look at the present state, then repeat the command.",
+        )

@@ -1,0 +1,120 @@
+"""Making and opening a study, and finding out who is at work in it.
+
+In a folder, identity is claimed: CG_PERSON, else git's mail address, else the operating system's user. Whoever is not
+known yet is added as a contributor with the first change they make; the one who makes the study is its owner.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from commonground.errors import NotAllowed
+from commonground.identity import Actor, Mint, show_rid
+from commonground.operations.plans import Plan, Reading, Role
+from commonground.operations.session import Session
+from commonground.store import ground as place
+from commonground.store.ground import Ground
+from commonground.store.transaction import Transaction
+from commonground.structure import people
+from commonground.structure.names import clean_name
+
+AGENT_MARKS = ("CLAUDECODE", "CURSOR_AGENT", "CODEX_SANDBOX", "GEMINI_CLI", "AIDER_MODEL", "CG_AGENT")
+
+
+def create_study(folder: Path, *, name: str | None = None, person: str | None = None, url: str | None = None) -> Session:
+    """Make a study in a folder; whoever makes it is its owner."""
+    study_name = clean_name(name or folder.resolve().name, "study's name")
+    ground = place.create(folder, name=study_name, study=show_rid(Mint().one()), url=url)
+    login, shown = claimed_identity(person)
+    actor = Actor(name=shown, agent=detect_agent())
+    session = Session(ground, actor, Role.OWNER)
+    done = session.write("person add", name=shown, role="owner", logins=[login])
+    return Session(ground, Actor(done.plan.args["person"]["rid"], shown, agent=actor.agent), Role.OWNER)
+
+
+def open_study(folder: Path, *, person: str | None = None, via: str = "python") -> Session:
+    """Open the study in a folder, or in the nearest one above it."""
+    return arrive(place.open_folder(folder), person=person, via=via)
+
+
+def arrive(ground: Ground, *, person: str | None = None, via: str = "python") -> Session:
+    """A session for whoever is at work here; somebody new is added as a contributor."""
+    login, shown = claimed_identity(person)
+    agent = detect_agent()
+    with ground.view() as view:
+        known = people.find_person(view, login) or people.find_person(view, shown)
+    if known is None:
+        newcomer = Session(ground, Actor(name=shown, via=via, agent=agent), Role.OWNER)
+        done = newcomer.write("person add", name=shown, role="contributor", logins=[login])
+        rid, role = done.plan.args["person"]["rid"], Role.CONTRIBUTOR
+    else:
+        if not known.active:
+            raise NotAllowed(f"{known.name} no longer takes part in this study.", todo="Ask an owner.")
+        rid, role = known.rid, Role[known.role.upper()]
+    return Session(ground, Actor(rid, shown, via=via, agent=agent), role)
+
+
+def claimed_identity(person: str | None = None) -> tuple[str, str]:
+    """The login and the name of whoever is at work, as far as this machine says."""
+    named = person or os.environ.get("CG_PERSON")
+    if named:
+        return named, named
+    mail, name = _git("user.email"), _git("user.name")
+    user = getpass.getuser()
+    return mail or user, name or user
+
+
+def detect_agent() -> str | None:
+    """The agent environment that this process runs in, if it shows; such an actor is marked for ever."""
+    return next((mark for mark in AGENT_MARKS if os.environ.get(mark)), None)
+
+
+def _git(key: str) -> str:
+    try:
+        done = subprocess.run(["git", "config", key], capture_output=True, text=True, timeout=5, check=False)  # noqa: S607 - found on the person's own path
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
+
+
+def plan_person(
+    on: Reading,
+    *,
+    name: str,
+    role: str = "contributor",
+    discipline: str | None = None,
+    description: str | None = None,
+    logins: list[str] | None = None,
+) -> Plan:
+    """Add somebody."""
+    texts = logins or []
+    rids = on.mint(2 + len(texts))
+    fields: dict[str, Any] = {
+        "rid": rids[0],
+        "name": clean_name(name),
+        "role": Role[role.upper()].name.lower(),
+        "discipline": discipline,
+        "description": description,
+    }
+    return Plan(
+        id=rids[-1],
+        verb="person add",
+        args={"person": fields, "logins": [[rid, text] for rid, text in zip(rids[1:], texts, strict=False)]},
+        at=on.view.change,
+        anchors=(rids[0],),
+        effect={"adds": f"{fields['name']}, {role}"},
+    )
+
+
+def apply_person(tx: Transaction, plan: Plan) -> None:
+    """Write the person and the logins."""
+    people.add_person(tx, plan.args["person"], [(rid, text) for rid, text in plan.args["logins"]])
+
+
+def read_people(on: Reading) -> list[people.Person]:
+    """Everybody in the study."""
+    return people.list_people(on.view)

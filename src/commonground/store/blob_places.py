@@ -1,0 +1,95 @@
+"""Where the parts of a directory of blobs lie, and how they are made durable once.
+
+    ab/cdef...      a blob, read-only; folder and name together are its digest in hex
+    staging/        blobs on their way in, see staging.py
+    generations/    who may be using what, see generations.py
+    damaged/        blobs with wrong bytes that were set aside
+    ready           the folders above are known to be durable
+
+All 256 folders are made at the start, so that saving a blob never has to make a folder durable.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from commonground.errors import InvalidInput
+from commonground.store import files
+from commonground.store.disk_errors import storage_error
+from commonground.store.generations import Generations
+from commonground.store.staging import FOLDER as STAGING
+
+FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))
+READY: Final = "ready"
+DAMAGED: Final = "damaged"
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def checked(digest: str) -> str:
+    """The digest itself; raises InvalidInput if it is not 64 characters of lower-case hex."""
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise InvalidInput(f"{digest!r} is not a digest: it must be 64 characters of 0-9 and a-f.")
+    return digest
+
+
+def stat_of(place: str) -> os.stat_result | None:
+    """The stat of a blob; None if it is not there."""
+    try:
+        return os.stat(place, follow_symlinks=False)  # noqa: PTH116 - by the ten thousand
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def disk_errors(doing: str, path: files.AnyPath) -> Iterator[None]:
+    """Turn an OSError inside the block into a StorageError that says what was being done."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, doing, path) from error
+
+
+class Places:
+    """The paths below the root of a directory of blobs."""
+
+    def __init__(self, root: files.AnyPath, wait_s: float) -> None:
+        self.root = Path(os.path.abspath(root))  # noqa: PTH100 - a link stays a link
+        self._start = f"{self.root}/"
+        self.generations = Generations(self.root / "generations", wait_s=wait_s)
+        self._is_ready = False
+
+    def of(self, digest: str) -> str:
+        """Where the blob of a digest lies, or would; raises InvalidInput before any path is made of what is no digest."""
+        checked(digest)
+        return f"{self._start}{digest[:2]}/{digest[2:]}"
+
+    def list(self, folder: str) -> list[str]:
+        """The digests of the blobs in one folder, in order."""
+        try:
+            names = os.listdir(self.root / folder)  # noqa: PTH208 - names only, by the ten thousand
+        except FileNotFoundError:
+            return []
+        return sorted(digest for name in names if _DIGEST.fullmatch(digest := folder + name))
+
+    def prepare(self) -> None:
+        """Make the root and its folders, durably, where they are missing."""
+        if self._is_ready:
+            return
+        wanted = {*FOLDERS, STAGING}
+        there = set(os.listdir(self.root)) if self.root.is_dir() else set()  # noqa: PTH208 - names only
+        if READY not in there or not wanted <= there:
+            files.make_folder(self.root)
+            for folder in sorted(wanted - there):
+                (self.root / folder).mkdir(exist_ok=True)
+            self.generations.prepare()
+            # Another process may have made them and not come as far as the sync.
+            files.sync_folder(self.root)
+            files.sync_folder(self.root.parent)
+            os.close(files.open_lock(self.root / READY))
+        self._is_ready = True

@@ -1,0 +1,252 @@
+"""Reading blobs so that wrong bytes are never served as right: every way out hashes what it gives.
+
+Bytes are hashed before any of them is handed over: in memory for a small blob, in a first pass over the same open file
+for a large one. A copy is hashed while it is made (a reflink: after, on the copy) and removed if it is wrong.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, Literal
+
+from commonground.errors import CommonGroundError, Conflict, Corrupt, NotFound
+from commonground.store import files
+from commonground.store.containment import Inside, Parts, split_names
+from commonground.store.faults import point
+from commonground.store.parallel import in_threads
+from commonground.store.staging import hash_open
+
+IN_MEMORY: Final = 64 << 20
+"""Bytes up to which a blob is checked in memory and served from there."""
+POOLED: Final = 256 << 10
+"""Bytes from which a file is worth a thread."""
+_CANNOT_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
+
+Mode = Literal["reflink", "hardlink", "copy"]
+Progress = Callable[[int, int], None]
+"""Called with how many files and bytes have been dealt with since the last call."""
+Place = Callable[[str], str]
+"""Where the blob of a digest lies, or would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A blob that cannot be served."""
+
+    digest: str
+    """The digest it should have."""
+    what: str
+    """What is wrong with it, in words."""
+
+
+def missing_blob(digest: str) -> NotFound:
+    """The error for a blob that is not there."""
+    return NotFound(f"There is no blob {digest}.", todo="Run `cg verify`; fetch it again or restore a backup.")
+
+
+def wrong_blob(digest: str, place: str) -> Corrupt:
+    """The error for a blob whose bytes are not what was put in."""
+    return Corrupt(
+        f"The bytes of {place} are not those that were put in: they no longer have the SHA-256 {digest}.",
+        kept="They were not served. Nothing was changed.",
+        todo="Check the disk, run `cg verify`, then restore the file from a backup or add it again.",
+    )
+
+
+def open_blob(digest: str, place: str) -> int:
+    """A descriptor to read a blob that is not checked yet."""
+    point("blobs.read")
+    try:
+        return files.open_source(place)
+    except NotFound:
+        raise missing_blob(digest) from None
+
+
+def read_verified(digest: str, place: str) -> bytes:
+    """All bytes of a blob; raises Corrupt if they are wrong."""
+    reading = open_blob(digest, place)
+    try:
+        pieces = list(iter(lambda: files.read_some(reading, place, files.CHUNK * 8), b""))
+    finally:
+        os.close(reading)
+    data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise wrong_blob(digest, place)
+    return data
+
+
+def open_verified(digest: str, place: str) -> BinaryIO:
+    """A blob as a file to read, checked as a whole before the first byte is handed over."""
+    reading = open_blob(digest, place)
+    try:
+        if os.fstat(reading).st_size > IN_MEMORY:
+            found, _ = hash_open(reading, place)
+            if found != digest:
+                raise wrong_blob(digest, place)
+            os.lseek(reading, 0, os.SEEK_SET)
+            return os.fdopen(os.dup(reading), "rb")
+    finally:
+        os.close(reading)
+    return io.BytesIO(read_verified(digest, place))
+
+
+def copy_verified(digest: str, place: str, writing: int, target: files.AnyPath, *, share: bool) -> int:
+    """Copy a blob into an empty open file (read and write), and give its size; raises Corrupt if it is wrong.
+
+    With `share` the copy shares its bytes on disk with the blob where the file system can (a reflink).
+    """
+    reading = open_blob(digest, place)
+    try:
+        if share and files.clone(reading, writing):
+            found, size = hash_open(writing, target)
+        else:
+            hasher, size = hashlib.sha256(), 0
+            while piece := files.read_some(reading, place):
+                hasher.update(piece)
+                files.write_all(writing, piece, target)
+                size += len(piece)
+            found = hasher.hexdigest()
+    finally:
+        os.close(reading)
+    if found != digest:
+        raise wrong_blob(digest, place)
+    return size
+
+
+def get_file(digest: str, place: str, target: Path, mode: Mode) -> None:
+    """Write one blob to the path `target`, which must be free."""
+    with Inside(target.parent) as inside:
+        _write_out(inside, (target.name,), digest, place, mode)
+
+
+def check_out(items: Iterable[tuple[str, str]], folder: Path, place: Place, mode: Mode, report: Progress) -> int:
+    """Write many blobs, each (name, digest), below `folder`, and give how many; see `BlobStore.check_out`."""
+    listed = list(items)
+    parts = split_names(name for name, _ in listed)
+    wanted = sorted(zip(parts, (digest for _, digest in listed), strict=True))
+    sizes = _sizes({digest for _, digest in wanted}, place)
+    files.make_folder(folder)
+    written: list[Parts] = []
+
+    def write(item: tuple[Parts, str], inside: Inside) -> int:
+        parts, digest = item
+        if not _is_there(inside, parts, digest):
+            _write_out(inside, parts, digest, place(digest), mode)
+            written.append(parts)
+        return sizes[digest]
+
+    def write_large(item: tuple[Parts, str]) -> int:
+        with Inside(folder) as inside:
+            return write(item, inside)
+
+    try:
+        for size in in_threads(write_large, [item for item in wanted if sizes[item[1]] >= POOLED]):
+            report(1, size)
+        with Inside(folder) as inside:
+            for item in wanted:
+                if sizes[item[1]] < POOLED:
+                    report(1, write(item, inside))
+    except BaseException:
+        _take_back(folder, written)
+        raise
+    return len(wanted)
+
+
+def _take_back(folder: Path, written: list[Parts]) -> None:
+    with Inside(folder) as inside:
+        for parts in sorted(written):
+            with suppress(OSError, CommonGroundError):
+                inside.remove(parts)
+
+
+def _sizes(digests: set[str], place: Place) -> dict[str, int]:
+    sizes = {}
+    missing = []
+    for digest in sorted(digests):
+        try:
+            sizes[digest] = os.stat(place(digest)).st_size  # noqa: PTH116 - by the ten thousand
+        except FileNotFoundError:
+            missing.append(digest)
+    if missing:
+        raise NotFound(
+            f"{len(missing)} of {len(digests)} blobs are not here.",
+            todo="Run `cg verify`; fetch them again or restore a backup.",
+            faults=missing,
+        )
+    return sizes
+
+
+def _is_there(inside: Inside, parts: Parts, digest: str) -> bool:
+    """Whether the right file is there already; raises Conflict if something else is."""
+    reading = inside.open(parts)
+    if reading is None:
+        return False
+    try:
+        name = "/".join(parts)
+        if stat.S_ISREG(os.fstat(reading).st_mode) and hash_open(reading, name)[0] == digest:
+            return True
+    finally:
+        os.close(reading)
+    raise Conflict(f"There is already another {name} in {inside.folder}.", todo="Move it away, then do it again.")
+
+
+def _write_out(inside: Inside, parts: Parts, digest: str, place: str, mode: Mode) -> None:
+    """Write one blob; nothing is left of it after an error."""
+    point("blobs.check_out")
+    if mode == "hardlink" and _link_out(inside, parts, digest, place):
+        return
+    target = inside.folder.joinpath(*parts)
+    writing = inside.create(parts)
+    try:
+        copy_verified(digest, place, writing, target, share=mode != "copy")
+    except BaseException:
+        inside.remove(parts)
+        raise
+    finally:
+        os.close(writing)
+
+
+def _link_out(inside: Inside, parts: Parts, digest: str, place: str) -> bool:
+    reading = open_blob(digest, place)
+    try:
+        if hash_open(reading, place)[0] != digest:
+            raise wrong_blob(digest, place)
+    finally:
+        os.close(reading)
+    try:
+        inside.link(place, parts)
+    except OSError as error:
+        if error.errno in _CANNOT_LINK:
+            return False
+        raise
+    return True
+
+
+def find_damaged(digests: Iterable[str], place: Place, report: Progress) -> Iterator[Damage]:
+    """Read all bytes of the blobs given and yield those that are missing, unreadable or wrong, in their order."""
+
+    def look(digest: str) -> tuple[int, Damage | None]:
+        try:
+            reading = open_blob(digest, place(digest))
+            try:
+                found, size = hash_open(reading, place(digest))
+            finally:
+                os.close(reading)
+        except NotFound:
+            return 0, Damage(digest, "it is missing")
+        except (CommonGroundError, OSError) as error:
+            return 0, Damage(digest, f"it cannot be read: {error}")
+        return size, None if found == digest else Damage(digest, f"its {size} bytes are not those that were put in")
+
+    for size, damage in in_threads(look, digests):
+        report(1, size)
+        if damage is not None:
+            yield damage

@@ -1,0 +1,202 @@
+"""The database under a study: an SQLite file or a PostgreSQL database, opened for reading or for writing.
+
+Readers get one snapshot for all their statements. Writers queue: an advisory lock on PostgreSQL; on SQLite a lock
+file before BEGIN IMMEDIATE, which is fairer among processes than SQLite's own waiting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import sqlalchemy as sa
+
+from commonground.errors import Busy, CommonGroundError, Conflict, Corrupt, InvalidInput, StorageError, StorageFull
+from commonground.store import sqlite_driver
+from commonground.store.faults import point
+from commonground.store.locations import refuse_unsafe
+
+WRITE_LOCK = 7_262_101
+LOCK_TIMEOUT_S = 60.0
+_FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
+_BROKEN_DISK = frozenset({errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE})
+_opened_by: dict[Path, int] = {}
+"""The process that opened each SQLite file: a copy of it made by a fork must not, as the locks are not copied."""
+
+
+class Database:
+    """One database, with an engine for readers and one for writers."""
+
+    def __init__(self, url: str) -> None:
+        self.url = sa.make_url(url)
+        self._process = os.getpid()
+        self.dialect = self.url.get_backend_name()
+        if self.dialect == "sqlite":
+            self._path: Path | None = Path(str(self.url.database)).resolve()
+            refuse_unsafe(self._path.parent)
+            self._refuse_fork(_opened_by.setdefault(self._path, os.getpid()))
+            module = sqlite_driver.load_driver()
+            self._reader = _sqlite_engine(self._path, module, "BEGIN")
+            self._writer = _sqlite_engine(self._path, module, "BEGIN IMMEDIATE")
+        else:
+            self._path = None
+            target = self.url.set(drivername="postgresql+psycopg")
+            self._reader = _postgres_engine(target, "REPEATABLE READ")
+            self._writer = _postgres_engine(target, "READ COMMITTED")
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file; None on PostgreSQL."""
+        return self._path
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection on which all statements see one snapshot."""
+        self._refuse_fork(self._process)
+        with _clear_errors(), self._reader.connect() as connection, connection.begin() as transaction:
+            point("database.read")
+            yield connection
+            transaction.rollback()
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A connection that holds the study's write lock; leaving it commits, an exception rolls back.
+
+        Raises Busy if another process holds the lock for longer than a minute, Conflict if a row that must be the only
+        one of its kind is there already, StorageFull or StorageError if the disk or the server fails.
+        """
+        self._refuse_fork(self._process)
+        with _clear_errors(), self._queue(), self._writer.connect() as connection:
+            point("database.begin")
+            with connection.begin():
+                if self.dialect == "postgresql":
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+                point("changes.lock")
+                yield connection
+                point("database.before_commit")
+            point("database.after_commit")
+
+    def _refuse_fork(self, process: int) -> None:
+        if process != os.getpid():
+            raise StorageError(
+                "This process is a fork of one that has the study open, and the database's locks are not copied.",
+                todo='Open the study in a process started anew: multiprocessing.get_context("spawn").',
+            )
+
+    @contextlib.contextmanager
+    def _queue(self) -> Iterator[None]:
+        if self._path is None:
+            yield
+            return
+        descriptor = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            _lock(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._reader.dispose()
+        self._writer.dispose()
+        if self._path is not None and _opened_by.get(self._path) == os.getpid():
+            del _opened_by[self._path]
+
+
+def _lock(descriptor: int) -> None:
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    pause = 0.0002
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise Busy(
+                    f"Another process has been writing to this study for {LOCK_TIMEOUT_S:.0f} s.",
+                    todo="Try again when it has finished; `cg doctor` shows who holds the study.",
+                ) from None
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.005)
+        else:
+            return
+
+
+def _sqlite_engine(path: Path, module: ModuleType, begin: str) -> sa.Engine:
+    engine = sa.create_engine(
+        f"sqlite:///{path}",
+        module=module,
+        poolclass=sa.pool.QueuePool,
+        pool_size=4,
+        max_overflow=60,
+        connect_args={"check_same_thread": False, "isolation_level": None},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection
+        sqlite_driver.configure(connection)
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgres_engine(url: sa.URL, isolation: str) -> sa.Engine:
+    # Compiling to machine code costs more than the recursive walks it would speed up.
+    return sa.create_engine(
+        url,
+        isolation_level=isolation,
+        pool_size=4,
+        max_overflow=60,
+        connect_args={"options": f"-c jit=off -c timezone=UTC -c lock_timeout={LOCK_TIMEOUT_S * 1000:.0f}"},
+    )
+
+
+@contextlib.contextmanager
+def _clear_errors() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.IntegrityError as error:
+        raise _broken_rule(str(error.orig).strip().splitlines()[0]) from error
+    except (sa.exc.ProgrammingError, sa.exc.DataError, sa.exc.NotSupportedError):
+        raise
+    except sa.exc.DatabaseError as error:
+        raise _failure(str(error.orig).strip()) from error
+    except OSError as error:
+        if error.errno in _FULL_DISK:
+            raise _failure("No space left") from error
+        if error.errno in _BROKEN_DISK:
+            raise _failure(str(error)) from error
+        raise
+
+
+def _broken_rule(text: str) -> CommonGroundError:
+    if "unique" in text.lower():
+        return Conflict(
+            f"Something that may be there only once is there already ({text}).",
+            todo="Look at the present state, then plan again or choose another name.",
+        )
+    return InvalidInput(f"A row breaks a rule of its table ({text}).")
+
+
+def _failure(text: str) -> StorageError:
+    """The clear error for the message of a database or a disk."""
+    first = text.splitlines()[0] if text else "no reason given"
+    if "database or disk is full" in text or "No space left" in text:
+        return StorageFull("The disk is full: the change was not saved.", todo="Make room, then repeat the command.")
+    if any(word in text for word in ("locked", "busy", "lock timeout")):
+        return Busy("Another process kept the study locked.", todo="Try again when it has finished.")
+    if any(word in text for word in ("malformed", "not a database", "could not read block", "invalid page")):
+        return Corrupt(
+            f"The database file is damaged: {first}.",
+            todo="Stop writing to it; `cg restore` brings back the newest backup, `cg verify` tells what is missing.",
+        )
+    return StorageError(f"The study's storage refused: {first}", todo="`cg doctor` checks its folder and database.")

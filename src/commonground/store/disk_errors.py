@@ -1,0 +1,33 @@
+"""What an OSError of a disk means, and what to do about it, in sentences."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Final
+
+from commonground.errors import StorageError, StorageFull
+
+_SENTENCES: Final = {
+    errno.ENOSPC: ("There is no room left on the disk", "Free some space, then do it again."),
+    errno.EDQUOT: ("Your share of the disk is used up", "Free some space or ask for more, then do it again."),
+    errno.EIO: ("The disk reported an error", "Check the disk, run `cg verify`, then do it again."),
+    errno.EROFS: ("The disk can only be read at present", "Mount it for writing, then do it again."),
+    errno.EMFILE: ("Too many files are open in this program", "Raise the limit (`ulimit -n`), then do it again."),
+    errno.ENFILE: ("Too many files are open on this machine", "Close other programs, then do it again."),
+    errno.EACCES: ("This account may not do that", "Check owner and permissions of the folder."),
+    errno.EPERM: ("This account may not do that", "Check owner and permissions of the folder."),
+    errno.ENOENT: ("The file or its folder is not there", "Check that the disk is mounted and the folder in place."),
+    errno.EFBIG: ("The file is larger than this disk can hold", "Use another disk."),
+    errno.ENAMETOOLONG: ("The name is too long for this disk", "Use a shorter name."),
+    errno.EEXIST: ("There is a file of that name already", "Choose another name."),
+}
+
+
+def storage_error(error: OSError, doing: str, path: str | os.PathLike[str]) -> StorageError:
+    """The error of the house for an OSError that came while `doing` something with `path`."""
+    code = error.errno or 0
+    happened, todo = _SENTENCES.get(code, (error.strerror or "The disk refused", "Check the disk, then do it again."))
+    what = f"{happened} while {doing} {os.fspath(path)}."
+    full = code in {errno.ENOSPC, errno.EDQUOT}
+    return StorageFull(what, todo=todo) if full else StorageError(what, todo=todo)

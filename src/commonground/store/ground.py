@@ -1,0 +1,126 @@
+"""A study's place: its folder, its database and its blobs, opened together.
+
+.commonground/
+  study.toml        name, and the database's address if it is not the file beside it
+  catalogue.sqlite  the database (and its -wal, -shm, .lock)
+  blobs/            files by digest
+  spool/            what running executions have written and the catalogue has not yet
+  cache/            free to delete
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from commonground.errors import InvalidInput, NotFound, StorageError
+from commonground.identity import Mint
+from commonground.store import changes, files, migrations
+from commonground.store.blobs import BlobStore, DirectoryBlobs
+from commonground.store.database import Database
+from commonground.store.transaction import Transaction
+from commonground.store.view import View
+
+FOLDER = ".commonground"
+SETTINGS = "study.toml"
+CATALOGUE = "catalogue.sqlite"
+
+
+class Ground:
+    """An open study's storage."""
+
+    def __init__(self, folder: Path, database: Database, blobs: BlobStore, facts: dict[str, str]) -> None:
+        self.folder = folder
+        self.database = database
+        self.blobs = blobs
+        self.facts = facts
+        self.mint = Mint()
+        self.clock: Callable[[], int] = lambda: time.time_ns() // 1000
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where running executions write."""
+        return self.folder / "spool"
+
+    @property
+    def cache_folder(self) -> Path:
+        """What may be deleted at any time."""
+        return self.folder / "cache"
+
+    @contextlib.contextmanager
+    def view(self, at: int | None = None) -> Iterator[View]:
+        """The study now, or as of a change; raises NotFound for a change that is not there yet."""
+        with self.database.read() as connection:
+            newest, _ = changes.head(connection)
+            if at is not None and not 0 <= at <= newest:
+                raise NotFound(f"There is no change {at}; the newest is {newest}.", todo="`cg log` lists the changes.")
+            yield View(connection, newest if at is None else at, at is None or at == newest)
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[Transaction]:
+        """The next change, open for writing; only a commit of a plan uses this."""
+        with self.database.write() as connection:
+            yield changes.begin(connection)
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+
+def create(folder: Path, *, name: str, study: str, url: str | None = None) -> Ground:
+    """Make a new study's place in `folder`; raises InvalidInput if one is there already."""
+    place = folder / FOLDER
+    if (place / SETTINGS).exists():
+        raise InvalidInput(f"There is a study in {folder} already.", todo=f"Open it: cg.open({str(folder)!r}).")
+    for part in ("blobs", "spool", "cache"):
+        files.make_folder(place / part)
+    ground = _open_parts(place, url)
+    with ground.database.write() as connection:
+        migrations.create(connection)
+        migrations.write_meta(connection, "name", name)
+        migrations.write_meta(connection, "study", study)
+        ground.facts = migrations.read_meta(connection)
+    lines = [f"name = {_toml(name)}"] + ([f"database = {_toml(url)}"] if url else [])
+    files.write_atomically(place / SETTINGS, ("\n".join(lines) + "\n").encode())
+    return ground
+
+
+def open_folder(folder: Path, *, check: bool = True) -> Ground:
+    """Open the study in `folder` or in the nearest folder above it.
+
+    Raises NotFound if there is none, SchemaTooNew or SchemaTooOld if this release cannot work with it.
+    """
+    for candidate in (folder, *folder.resolve().parents):
+        place = candidate / FOLDER
+        if (place / SETTINGS).exists():
+            break
+    else:
+        raise NotFound(
+            f"There is no study in {folder} or above it.",
+            todo="`cg init` makes one here; `cg demo` makes an example.",
+        )
+    try:
+        settings = tomllib.loads((place / SETTINGS).read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise StorageError(f"{place / SETTINGS} cannot be read: {error}.", todo="Restore it from a backup.") from error
+    ground = _open_parts(place, settings.get("database"))
+    with ground.database.read() as connection:
+        if check:
+            migrations.check(connection)
+        ground.facts = migrations.read_meta(connection)
+    return ground
+
+
+def _open_parts(place: Path, url: str | None) -> Ground:
+    database = Database(url or f"sqlite:///{place / CATALOGUE}")
+    return Ground(place, database, DirectoryBlobs(place / "blobs"), {})
+
+
+def _toml(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    if any(ord(character) < 32 for character in text):  # noqa: PLR2004 - control characters
+        raise InvalidInput(f"{text!r} has control characters in it.")
+    return f'"{escaped}"'

@@ -1,0 +1,32 @@
+"""The same work on many items in a few threads: for reading, hashing and writing, which run beside one another."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, TypeVar
+
+THREADS: Final = min(4, os.cpu_count() or 1)
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def in_threads(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """The results in the order of the items; the first error is raised, and what has not begun is dropped.
+
+    Only a few items are begun ahead of the result that is taken, so the items may be many.
+    """
+    pool = ThreadPoolExecutor(THREADS)
+    waiting: deque[Future[B]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > 2 * THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,164 @@
+"""Files on their way into a blob store: read once, hashed and copied in that one pass, under a temporary name.
+
+A staged file is `staging/<generation>-<random>-<number>` below the root of the store. The generation is that of the
+hold under which it was made, so a sweep can tell what a dead process left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+from typing import Final
+
+from commonground.store import files
+from commonground.store.faults import point
+
+FOLDER: Final = "staging"
+BLOB_MODE: Final = 0o444
+
+Seems = Callable[[str, int], bool]
+"""Whether the store seems to have a blob of this digest and size."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """One source that was read."""
+
+    digest: str
+    """SHA-256 of its bytes, in hex."""
+    size: int
+    """How many bytes it has."""
+    staged: str | None
+    """The temporary file with its bytes; None if the store seemed to have them."""
+    about: os.stat_result | None = None
+    """Its stat, if that was the same before and after reading."""
+    opened_ns: int = 0
+    """When it was opened, by the wall clock."""
+
+
+class Staging:
+    """The temporary files of one batch."""
+
+    def __init__(self, root: Path, hold: int, witness: int) -> None:
+        self._prefix = f"{root}/{FOLDER}/{hold}-{secrets.token_hex(8)}-"
+        self._numbers = count()
+        self._witness = witness
+        self.made: set[str] = set()
+
+    def sync(self, taken: Iterable[Taken]) -> None:
+        """Make the bytes of all staged files durable."""
+        files.sync_many([each.staged for each in taken if each.staged is not None], witness=self._witness)
+
+    def discard(self, path: str) -> None:
+        """Remove a staged file that is not needed."""
+        files.discard(path)
+        self.made.discard(path)
+
+    def take_bytes(self, data: files.Bytes, seems: Seems) -> Taken:
+        """Stage bytes, unless the store seems to have them."""
+        digest, size = hashlib.sha256(data).hexdigest(), memoryview(data).nbytes
+        if seems(digest, size):
+            return Taken(digest, size, None)
+        staged = self._name()
+        point("blobs.stage")
+        writing = files.create(staged, mode=BLOB_MODE)
+        try:
+            files.write_all(writing, data, staged)
+        finally:
+            os.close(writing)
+        return Taken(digest, size, staged)
+
+    def take_file(self, path: files.AnyPath, seems: Seems) -> Taken:
+        """Stage the file at `path`; a small one only if the store does not seem to have it.
+
+        A file that changes meanwhile is staged as it was read, and `about` is then None.
+        """
+        opened_ns = time.time_ns()
+        reading = files.open_source(path)
+        try:
+            before = os.fstat(reading)
+            first = files.read_some(reading, path)
+            second = files.read_some(reading, path) if first else b""
+            taken = self._take_large(reading, path, [first, second]) if second else self.take_bytes(first, seems)
+            after = os.fstat(reading)
+        finally:
+            os.close(reading)
+        if _identity(before) == _identity(after) and after.st_size == taken.size:
+            taken.about = after
+            taken.opened_ns = opened_ns
+        return taken
+
+    def _take_large(self, reading: int, path: files.AnyPath, begun: list[bytes]) -> Taken:
+        staged = self._name()
+        point("blobs.stage")
+        writing = files.create(staged, mode=BLOB_MODE)
+        try:
+            if files.clone(reading, writing):
+                # What was cloned is hashed, not the source, which may be changing.
+                digest, size = hash_file(staged)
+                return Taken(digest, size, staged)
+            hasher = hashlib.sha256()
+            size = 0
+            for piece in chain(begun, iter(lambda: files.read_some(reading, path), b"")):
+                hasher.update(piece)
+                files.write_all(writing, piece, staged)
+                size += len(piece)
+        finally:
+            os.close(writing)
+        return Taken(hasher.hexdigest(), size, staged)
+
+    def _name(self) -> str:
+        name = f"{self._prefix}{next(self._numbers)}"
+        self.made.add(name)
+        return name
+
+
+@contextmanager
+def staging(root: Path, hold: int) -> Iterator[Staging]:
+    """A place for the temporary files of one batch; what is left of them at the end is removed."""
+    witness = files.open_folder(root)
+    batch = Staging(root, hold, witness)
+    try:
+        yield batch
+    finally:
+        os.close(witness)
+        for path in batch.made:
+            files.discard(path)
+
+
+def sweep_staging(root: Path, floor: int) -> None:
+    """Remove what processes that have ended left, those that held a generation below `floor`."""
+    for entry in os.scandir(root / FOLDER):
+        generation = entry.name.partition("-")[0]
+        if generation.isdecimal() and int(generation) < floor:
+            files.unlink(entry.path, missing_ok=True)
+
+
+def hash_file(path: files.AnyPath) -> tuple[str, int]:
+    """SHA-256 in hex and size in bytes of the file at `path`."""
+    reading = files.open_source(path)
+    try:
+        return hash_open(reading, path)
+    finally:
+        os.close(reading)
+
+
+def hash_open(reading: int, path: files.AnyPath) -> tuple[str, int]:
+    """SHA-256 in hex and size in bytes of what is left to read in an open file."""
+    hasher = hashlib.sha256()
+    size = 0
+    while piece := files.read_some(reading, path):
+        hasher.update(piece)
+        size += len(piece)
+    return hasher.hexdigest(), size
+
+
+def _identity(about: os.stat_result) -> tuple[int, int, int, int]:
+    return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns

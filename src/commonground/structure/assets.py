@@ -1,0 +1,101 @@
+"""Assets: immutable files and series, known by digest; stored here, or by reference with the digest at first read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from commonground.errors import NotFound
+from commonground.identity import Kind, Rid
+from commonground.store.text_index import Document, put
+from commonground.store.transaction import Transaction
+from commonground.store.view import View
+from commonground.structure import tables
+
+MANY = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """An immutable file or series of files."""
+
+    rid: Rid
+    """Permanent id."""
+    name: str
+    """The file's name, or what the series is called."""
+    kind: str
+    """What it is here: picture, model, table, log, series."""
+    digest: str
+    """SHA-256 of its bytes; of a series, of the listing of its files."""
+    size: int
+    """Bytes."""
+    media_type: str | None
+    """What sort of file it is."""
+    reference: str | None
+    """The path or address where it lies; None if its bytes are stored here."""
+    files: int
+    """How many files a series has; 1 for a file."""
+    description: str | None
+    """What else others should know."""
+
+    @property
+    def stored(self) -> bool:
+        """Whether its bytes are here."""
+        return self.reference is None
+
+
+def get_asset(view: View, rid: Rid) -> Asset:
+    """One asset by rid; raises NotFound."""
+    rows = view.list_rows(tables.asset, tables.asset.c.rid == rid)
+    if not rows:
+        raise NotFound("There is no such asset here.", todo="It may have been erased.")
+    return _asset(rows[0])
+
+
+def list_assets(view: View, rids: Sequence[Rid]) -> list[Asset]:
+    """Assets by rid; those that are not there are left out."""
+    found: list[Asset] = []
+    for start in range(0, len(rids), 500):
+        part = list(rids[start : start + 500])
+        found += [_asset(row) for row in view.list_rows(tables.asset, tables.asset.c.rid.in_(part))]
+    return found
+
+
+def find_by_digest(view: View, digest: str) -> list[Asset]:
+    """All assets with these bytes."""
+    return [_asset(row) for row in view.list_rows(tables.asset, tables.asset.c.digest == digest)]
+
+
+def list_files(view: View, series: Rid) -> list[tuple[str, str, int]]:
+    """The files of a series: path, digest, bytes, by path."""
+    selected = view.live_batches(tables.asset_file, series).subquery()
+    rows = view.rows(sa.select(selected.c.path, selected.c.digest, selected.c.size).order_by(selected.c.ordinal))
+    return [(row.path, row.digest, row.size) for row in rows]
+
+
+def add_assets(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
+    """New assets; bytes of those without a reference must be in the blob store already."""
+    if not rows:
+        return
+    tx.register(Kind.ASSET, [row["rid"] for row in rows])
+    tx.insert(tables.asset, [{"files": 1, **row} for row in rows])
+    if len(rows) <= MANY:
+        # Thousands of pictures named after their entity are found through the entity.
+        put(tx.connection, [Document(row["rid"], Kind.ASSET, row["name"], row.get("description") or "") for row in rows])
+
+
+def _asset(row: sa.Row[Any]) -> Asset:
+    return Asset(
+        row.rid,
+        row.name,
+        row.kind,
+        row.digest,
+        row.size,
+        row.media_type,
+        row.reference,
+        row.files,
+        row.description,
+    )

@@ -1,0 +1,268 @@
+"""Entities: rows of a kind that the study declares, such as Patient, Scan, Nodule.
+
+Each entity type has a table of its own with typed columns. The natural key is text and unique among living rows. A
+column can hold a value, a term, a link to another entity, or a file. Types evolve by adding columns; a renamed column
+keeps its place in the database; the order of entities is cut into fixed buckets of rids, from which released parts
+are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from commonground.errors import InvalidInput, NotFound
+from commonground.identity import Kind, Rid
+from commonground.store import tables
+from commonground.store.schema import Field
+from commonground.store.text_index import Document, put
+from commonground.store.transaction import Transaction
+from commonground.store.view import View
+from commonground.structure.column_types import Holds
+from commonground.structure.names import name_key
+from commonground.structure.tables import alias, bucket, entity_column, entity_type
+
+BUCKET_ROWS = 65_536
+KEY = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class EntityColumn:
+    """One declared column of an entity type."""
+
+    rid: Rid
+    """Permanent id."""
+    name: str
+    """The name people use."""
+    place: str
+    """The column in the database; never changes."""
+    holds: Holds
+    """What it holds."""
+    target: Rid | None
+    """The vocabulary of a term, or the entity type of a link."""
+    unit: str | None
+    """The unit of a number."""
+    description: str | None
+    """What it says."""
+    sensitive: bool
+    """Whether it is left out unless asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntityType:
+    """A kind of entity."""
+
+    rid: Rid
+    """Permanent id."""
+    name: str
+    """Its name, such as Nodule."""
+    description: str | None
+    """What one of them is."""
+    key_label: str | None
+    """What the natural key is called, such as hospital number hash; None if there is none."""
+    place: str
+    """Its table."""
+    columns: tuple[EntityColumn, ...]
+    """Its columns, in declared order."""
+
+    def get_column(self, name: str) -> EntityColumn:
+        """One column by name; raises NotFound with the names there are."""
+        wanted = name_key(name)
+        for column in self.columns:
+            if name_key(column.name) == wanted:
+                return column
+        raise NotFound(
+            f"{self.name} has no column {name!r}.",
+            todo=f"Its columns are: {', '.join(column.name for column in self.columns) or 'none'}.",
+        )
+
+    @property
+    def links(self) -> tuple[EntityColumn, ...]:
+        """The columns that lead to other entities."""
+        return tuple(column for column in self.columns if column.holds is Holds.LINK)
+
+
+def get_type(view: View, name: str | Rid) -> EntityType:
+    """One entity type by name or rid; raises NotFound."""
+    wanted = entity_type.c.rid == name if isinstance(name, int) else entity_type.c.name_key == name_key(name)
+    rows = view.list_rows(entity_type, wanted)
+    if not rows:
+        known = ", ".join(row.name for row in view.list_rows(entity_type)) or "none yet"
+        raise NotFound(f"There is no entity type {name!r}.", todo=f"There are: {known}.")
+    return _types(view, rows)[0]
+
+
+def list_types(view: View) -> list[EntityType]:
+    """All entity types, in the order in which they were declared."""
+    return _types(view, view.list_rows(entity_type))
+
+
+def get_table(view: View, kind: EntityType) -> sa.Table:
+    """The table of an entity type."""
+    return tables.load_one(view.connection, kind.place)
+
+
+def find_keys(view: View, kind: EntityType, keys: Sequence[str]) -> dict[str, Rid]:
+    """The rids of the living entities with these natural keys; merged duplicates lead to what they became."""
+    table = get_table(view, kind)
+    found: dict[str, Rid] = {}
+    if len(keys) > 20_000:  # noqa: PLR2004 - beyond this one scan is cheaper than many look-ups
+        wanted = set(keys)
+        rows = view.rows(sa.select(table.c.key, table.c.rid).where(view.visible(table), table.c.key.is_not(None)))
+        return {row.key: row.rid for row in rows if row.key in wanted}
+    for start in range(0, len(keys), 500):
+        part = list(keys[start : start + 500])
+        rows = view.rows(sa.select(table.c.key, table.c.rid).where(view.visible(table), table.c.key.in_(part)))
+        found.update((row.key, row.rid) for row in rows)
+    return found
+
+
+def get_entity(view: View, kind: EntityType, rid: Rid) -> dict[str, Any]:
+    """One entity as stored values by column name, with rid and key; raises NotFound."""
+    table = get_table(view, kind)
+    row = view.first(sa.select(table).where(view.visible(table), table.c.rid == resolve_alias(view, rid)))
+    if row is None:
+        raise NotFound(f"This {kind.name} is not there.", todo="It may have been merged, withdrawn or erased.")
+    values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
+    return {
+        "rid": row.rid,
+        KEY: row.key,
+        **{column.name: values.get(column.place) for column in kind.columns},
+    }
+
+
+def list_entities(view: View, kind: EntityType, rids: Sequence[Rid] | None = None) -> dict[str, list[Any]]:
+    """All living entities of a type, or those with these rids, column by column (`rid`, `key`, places), by rid."""
+    table = get_table(view, kind)
+    names = ["rid", KEY, *(column.place for column in kind.columns)]
+    columns = [table.c[name] for name in names]
+    statement = sa.select(*columns).where(view.visible(table)).order_by(table.c.rid)
+    if rids is None:
+        rows: Iterable[Any] = view.rows(statement)
+    else:
+        parts = [list(rids[start : start + 500]) for start in range(0, len(rids), 500)]
+        rows = (row for part in parts for row in view.rows(statement.where(table.c.rid.in_(part))))
+    listed = list(zip(*rows, strict=True)) or [()] * len(names)
+    return {name: list(values) for name, values in zip(names, listed, strict=True)}
+
+
+def resolve_alias(view: View, rid: Rid) -> Rid:
+    """What an entity became after merges; itself if it was not merged."""
+    while True:
+        rows = view.list_rows(alias, alias.c.rid == rid)
+        if not rows:
+            return rid
+        rid = rows[0].target
+
+
+def list_buckets(view: View, kind: Rid) -> list[Rid]:
+    """The first rid of each bucket of a type, in order; the first bucket begins at 0."""
+    return sorted(row.first for row in view.list_rows(bucket, bucket.c.type == kind)) or [0]
+
+
+def add_type(tx: Transaction, fields: dict[str, Any], columns: Sequence[dict[str, Any]]) -> None:
+    """A new entity type with its table."""
+    tx.register(Kind.TYPE, [fields["rid"]])
+    stored = [Field(KEY, "text", indexed=True), *(_field(column) for column in columns)]
+    tables.declare(tx.connection, fields["place"], stored, unique=[KEY])
+    tx.insert(entity_type, [{**fields, "name_key": name_key(fields["name"])}])
+    tx.insert(entity_column, [_column_row(fields["rid"], column) for column in columns])
+    put(tx.connection, [Document(fields["rid"], Kind.TYPE, fields["name"], fields.get("description") or "")])
+
+
+def add_columns(tx: Transaction, kind: Rid, place: str, columns: Sequence[dict[str, Any]]) -> None:
+    """More columns for a type; entities that are there have nothing in them yet."""
+    tables.add_fields(tx.connection, place, [_field(column) for column in columns])
+    tx.insert(entity_column, [_column_row(kind, column) for column in columns])
+
+
+def add_entities(tx: Transaction, kind: Rid, place: str, rows: Sequence[dict[str, Any]]) -> None:
+    """New entities; opens a new bucket when the last one is full.
+
+    Raises InvalidInput if two living entities would have one natural key.
+    """
+    if not rows:
+        return
+    table = tables.load_one(tx.connection, place)
+    rids = [row["rid"] for row in rows]
+    tx.register(Kind.ENTITY, rids, place)
+    tx.insert(table, rows)
+    last = tx.connection.execute(
+        sa.select(sa.func.max(bucket.c.first)).where(bucket.c.type == kind, bucket.c.until.is_(None))
+    ).scalar()
+    inside = tx.connection.execute(
+        sa.select(sa.func.count(sa.distinct(table.c.rid))).where(table.c.rid >= (last or 0))
+    ).scalar_one()
+    if inside > BUCKET_ROWS:
+        ordered = sorted(
+            rid
+            for (rid,) in tx.connection.execute(sa.select(table.c.rid).distinct().where(table.c.rid >= (last or 0)))
+        )
+        firsts = ordered[BUCKET_ROWS::BUCKET_ROWS]
+        # A bucket's first rid is its own key; the same entity cannot open two buckets of one type.
+        tx.insert(bucket, [{"rid": first, "type": kind, "first": first} for first in firsts])
+
+
+def change_entities(tx: Transaction, place: str, rows: Sequence[dict[str, Any]]) -> None:
+    """New states of living entities; each row is whole."""
+    if rows:
+        tx.replace(tables.load_one(tx.connection, place), rows)
+
+
+def end_entities(tx: Transaction, place: str, rids: Sequence[Rid]) -> None:
+    """Take entities out of the living state; earlier versions keep them."""
+    tx.end(tables.load_one(tx.connection, place), rids)
+
+
+def merge_entity(tx: Transaction, place: str, old: Rid, into: Rid) -> None:
+    """End a duplicate and let its rid lead to the entity it was a duplicate of."""
+    tx.end(tables.load_one(tx.connection, place), [old])
+    tx.insert(alias, [{"rid": old, "target": into}])
+
+
+def check_links(view: View, column: EntityColumn, rids: Iterable[Rid]) -> None:
+    """Raise InvalidInput if a link leads to no living entity of the column's type."""
+    wanted = {rid for rid in rids if rid is not None}
+    table = get_table(view, get_type(view, column.target or 0))
+    known: set[Rid] = set()
+    listed = sorted(wanted)
+    for start in range(0, len(listed), 500):
+        part = listed[start : start + 500]
+        known.update(row.rid for row in view.rows(sa.select(table.c.rid).where(view.visible(table), table.c.rid.in_(part))))
+    if wanted - known:
+        raise InvalidInput(
+            f"{column.name}: {len(wanted - known)} links lead to nothing.", todo="Import what they lead to first."
+        )
+
+
+def _field(column: dict[str, Any]) -> Field:
+    return Field(column["place"], Holds(column["holds"]).stored, indexed=column["holds"] in {"link", "term"})
+
+
+def _column_row(kind: Rid, column: dict[str, Any]) -> dict[str, Any]:
+    return {**column, "type": kind, "name_key": name_key(column["name"])}
+
+
+def _types(view: View, rows: Sequence[sa.Row[Any]]) -> list[EntityType]:
+    wanted = [row.rid for row in rows]
+    columns: dict[Rid, list[EntityColumn]] = {rid: [] for rid in wanted}
+    listed = view.list_rows(entity_column, entity_column.c.type.in_(wanted))
+    for row in sorted(listed, key=lambda row: row.position):
+        columns[row.type].append(
+            EntityColumn(
+                row.rid,
+                row.name,
+                row.place,
+                Holds(row.holds),
+                row.target,
+                row.unit,
+                row.description,
+                bool(row.sensitive),
+            )
+        )
+    return [
+        EntityType(row.rid, row.name, row.description, row.key_label, row.place, tuple(columns[row.rid])) for row in rows
+    ]

@@ -1,0 +1,284 @@
+"""Features: typed, many-valued annotations of entities.
+
+Every value has a rater (a person or a slot) or, if computed, the execution it comes from (the batch's origin); it is
+never overwritten. "Cannot grade, because ..." is a value: nothing, with a reason. A value's id is batch and ordinal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from commonground.errors import NotFound
+from commonground.identity import Kind, Rid
+from commonground.store import batches, schema
+from commonground.store.text_index import Document, put
+from commonground.store.transaction import Transaction
+from commonground.store.view import View
+from commonground.structure import tables
+from commonground.structure.column_types import Holds
+from commonground.structure.names import name_key
+from commonground.structure.selectors import Values
+
+VALUE_TABLES = {"int": tables.value_int, "real": tables.value_real, "text": tables.value_text}
+COLUMNS = ("batch", "ordinal", "entity", "value", "rater", "at", "reason", "adjudicated", "origin", "told")
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A kind of annotation."""
+
+    rid: Rid
+    """Permanent id."""
+    name: str
+    """Its name, such as malignancy."""
+    type: Rid
+    """The entity type it annotates."""
+    description: str | None
+    """What it says."""
+    holds: Holds
+    """What a value is."""
+    vocabulary: Rid | None
+    """The vocabulary that a term comes from."""
+    lowest: float | None
+    """The least number allowed."""
+    highest: float | None
+    """The greatest number allowed."""
+    ordered: bool
+    """Whether values are steps of a scale."""
+    unit: str | None
+    """The unit of a number."""
+
+    @property
+    def table(self) -> sa.Table:
+        """The table that holds its values."""
+        return VALUE_TABLES[self.holds.stored]
+
+
+def get_feature(view: View, name: str | Rid, kind: Rid | None = None) -> Feature:
+    """One feature by name (of an entity type, if several types have it) or rid; raises NotFound."""
+    wanted = tables.feature.c.rid == name if isinstance(name, int) else tables.feature.c.name_key == name_key(name)
+    conditions = [wanted] if kind is None else [wanted, tables.feature.c.type == kind]
+    rows = view.list_rows(tables.feature, *conditions)
+    if len(rows) != 1:
+        known = ", ".join(row.name for row in view.list_rows(tables.feature)) or "none yet"
+        what = "There is no feature" if not rows else "More than one entity type has a feature"
+        raise NotFound(f"{what} {name!r}.", todo=f"There are: {known}. `Nodule.malignancy` names one of a type.")
+    return _feature(rows[0])
+
+
+def list_features(view: View, kind: Rid | None = None) -> list[Feature]:
+    """All features, or those of an entity type."""
+    conditions = [] if kind is None else [tables.feature.c.type == kind]
+    return [_feature(row) for row in view.list_rows(tables.feature, *conditions)]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureValues:
+    """Values of a feature, column by column, in the order (entity, batch, ordinal)."""
+
+    batch: np.ndarray[Any, np.dtype[np.int64]]
+    ordinal: np.ndarray[Any, np.dtype[np.int64]]
+    entity: np.ndarray[Any, np.dtype[np.int64]]
+    value: np.ndarray[Any, Any]
+    """int64, float64 or object; what stands where `missing` is True means nothing."""
+    missing: np.ndarray[Any, np.dtype[np.bool_]]
+    """True where the rater gave no value but a reason."""
+    rater: np.ndarray[Any, np.dtype[np.int64]]
+    """Person or slot; 0 if computed."""
+    at: np.ndarray[Any, np.dtype[np.int64]]
+    """Claimed time, or 0."""
+    reason: np.ndarray[Any, Any]
+    """Text or None."""
+    adjudicated: np.ndarray[Any, np.dtype[np.bool_]]
+    origin: np.ndarray[Any, np.dtype[np.int64]]
+    """The execution or file they come from; 0 if typed in."""
+    told: np.ndarray[Any, np.dtype[np.int64]]
+    """The change in which they came."""
+
+    def __len__(self) -> int:
+        return len(self.entity)
+
+    def take(self, rows: np.ndarray[Any, Any]) -> FeatureValues:
+        """Some of the rows."""
+        return FeatureValues(*(getattr(self, name)[rows] for name in FeatureValues.__slots__))
+
+    def for_selecting(self, slots: np.ndarray[Any, Any]) -> Values:
+        """The columns that a selector looks at; `slots` are the raters who are known only within one scan or case."""
+        is_slot = np.isin(self.rater, slots)
+        order = np.empty(len(self.entity), dtype=np.int64)
+        order[np.lexsort((self.ordinal, self.batch))] = np.arange(len(self.entity))
+        return Values(
+            entity=self.entity,
+            value=self.value,
+            author=np.where(is_slot, 0, self.rater),
+            slot=np.where(is_slot, self.rater, 0),
+            execution=np.where(self.rater == 0, self.origin, 0),
+            at=self.told,
+            adjudicated=self.adjudicated,
+            order=order,
+            missing=self.missing,
+        )
+
+
+def get_feature(view: View, name: str | Rid, kind: Rid | None = None) -> Feature:
+    """One feature by name (of an entity type, if several types have it) or rid; raises NotFound."""
+    wanted = tables.feature.c.rid == name if isinstance(name, int) else tables.feature.c.name_key == name_key(name)
+    conditions = [wanted] if kind is None else [wanted, tables.feature.c.type == kind]
+    rows = view.list_rows(tables.feature, *conditions)
+    if len(rows) != 1:
+        known = ", ".join(row.name for row in view.list_rows(tables.feature)) or "none yet"
+        what = "There is no feature" if not rows else "More than one entity type has a feature"
+        raise NotFound(f"{what} {name!r}.", todo=f"There are: {known}. `Nodule.malignancy` names one of a type.")
+    return _feature(rows[0])
+
+
+def list_features(view: View, kind: Rid | None = None) -> list[Feature]:
+    """All features, or those of an entity type."""
+    conditions = [] if kind is None else [tables.feature.c.type == kind]
+    return [_feature(row) for row in view.list_rows(tables.feature, *conditions)]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureValues:
+    """Values of a feature, column by column, in the order (entity, batch, ordinal)."""
+
+    batch: np.ndarray[Any, np.dtype[np.int64]]
+    ordinal: np.ndarray[Any, np.dtype[np.int64]]
+    entity: np.ndarray[Any, np.dtype[np.int64]]
+    value: np.ndarray[Any, Any]
+    """int64, float64 or object; what stands where `missing` is True means nothing."""
+    missing: np.ndarray[Any, np.dtype[np.bool_]]
+    """True where the rater gave no value but a reason."""
+    rater: np.ndarray[Any, np.dtype[np.int64]]
+    """Person or slot; 0 if computed."""
+    at: np.ndarray[Any, np.dtype[np.int64]]
+    """Claimed time, or 0."""
+    reason: np.ndarray[Any, Any]
+    """Text or None."""
+    adjudicated: np.ndarray[Any, np.dtype[np.bool_]]
+    origin: np.ndarray[Any, np.dtype[np.int64]]
+    """The execution or file they come from; 0 if typed in."""
+    told: np.ndarray[Any, np.dtype[np.int64]]
+    """The change in which they came."""
+
+    def __len__(self) -> int:
+        return len(self.entity)
+
+    def take(self, rows: np.ndarray[Any, Any]) -> FeatureValues:
+        """Some of the rows."""
+        return FeatureValues(*(getattr(self, name)[rows] for name in FeatureValues.__slots__))
+
+    def for_selecting(self) -> Values:
+        """The columns that a selector looks at."""
+        return Values(
+            entity=self.entity,
+            value=self.value,
+            missing=self.missing,
+            rater=self.rater,
+            execution=self.origin,
+            at=np.where(self.at > 0, self.at, 0),
+            adjudicated=self.adjudicated,
+            told=self.told,
+            batch=self.batch,
+            ordinal=self.ordinal,
+        )
+
+
+def read_values(view: View, feature: Feature, entities: Sequence[Rid] | None = None) -> FeatureValues:
+    """All values of a feature that are there in this view, for all entities or for some."""
+    table = feature.table
+    selected = view.live_batches(table, feature.rid).subquery()
+    statement = sa.select(*(selected.c[name] for name in COLUMNS))
+    if entities is None:
+        rows = view.rows(statement)
+    elif len(entities) > 5_000:  # noqa: PLR2004 - beyond this one scan is cheaper than many look-ups
+        wanted = set(entities)
+        rows = [row for row in view.rows(statement) if row.entity in wanted]
+    else:
+        rows = [
+            row
+            for start in range(0, len(entities), 500)
+            for row in view.rows(statement.where(selected.c.entity.in_(list(entities[start : start + 500]))))
+        ]
+    listed = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
+    return build_values(feature, dict(zip(COLUMNS, listed, strict=True)))
+
+
+def add_feature(tx: Transaction, fields: dict[str, Any]) -> None:
+    """A new feature."""
+    tx.register(Kind.FEATURE, [fields["rid"]])
+    tx.insert(tables.feature, [{**fields, "name_key": name_key(fields["name"])}])
+    put(tx.connection, [Document(fields["rid"], Kind.FEATURE, fields["name"], fields.get("description") or "")])
+
+
+def register_batch(tx: Transaction, batch: Rid) -> None:
+    """Make a batch of values resolvable."""
+    tx.register(Kind.BATCH, [batch])
+
+
+def retire_values(tx: Transaction, rows: Sequence[tuple[Rid, Rid, int]]) -> None:
+    """Retire single values: (new rid, batch, ordinal)."""
+    batches.retire(tx, [row[0] for row in rows], [(row[1], row[2]) for row in rows])
+
+
+def list_origins(view: View, feature: Rid) -> list[Rid]:
+    """The executions and files that values of a feature come from."""
+    header = schema.batch_header
+    rows = view.rows(
+        sa.select(header.c.origin)
+        .distinct()
+        .where(view.visible(header), header.c.subject == feature, header.c.origin.is_not(None))
+    )
+    return sorted(row.origin for row in rows)
+
+
+def build_values(feature: Feature, columns: Mapping[str, Sequence[Any]]) -> FeatureValues:
+    """Values from their stored columns, in any order; None stands for nothing."""
+    rows = len(columns["entity"])
+    missing = np.fromiter((value is None for value in columns["value"]), dtype=np.bool_, count=rows)
+    kind = feature.holds.stored
+    value: np.ndarray[Any, Any]
+    if kind == "text":
+        value = np.array(columns["value"], dtype=object)
+    else:
+        dtype = np.int64 if kind == "int" else np.float64
+        filled = [0 if item is None else item for item in columns["value"]] if missing.any() else columns["value"]
+        value = np.array(filled, dtype=dtype)
+
+    def ints(name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+        return np.array([item or 0 for item in columns[name]], dtype=np.int64)
+
+    values = FeatureValues(
+        batch=ints("batch"),
+        ordinal=ints("ordinal"),
+        entity=ints("entity"),
+        value=value,
+        missing=missing,
+        rater=ints("rater"),
+        at=ints("at"),
+        reason=np.array(columns["reason"], dtype=object),
+        adjudicated=ints("adjudicated").astype(np.bool_),
+        origin=ints("origin"),
+        told=ints("told"),
+    )
+    return values.take(np.lexsort((values.ordinal, values.batch, values.entity)))
+
+
+def _feature(row: sa.Row[Any]) -> Feature:
+    return Feature(
+        rid=row.rid,
+        name=row.name,
+        type=row.type,
+        description=row.description,
+        holds=Holds(row.holds),
+        vocabulary=row.vocabulary,
+        lowest=row.lowest,
+        highest=row.highest,
+        ordered=bool(row.ordered),
+        unit=row.unit,
+    )

@@ -1,0 +1,262 @@
+"""Frames: a state of a dataset as one wide table at a stated grain, by following links.
+
+One row an entity of the grain, by rid. Columns: `rid`, `key`; the grain's own columns; for each link the linked
+entity's key under the link's name, and its columns as `link.column`, and so on towards the parent; a column for each
+feature chosen, through its selector. Terms are given by name. A link path that could mean two ways is refused by
+naming it in full. The rid travels with every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from commonground.errors import Ambiguous, InvalidInput, NotFound
+from commonground.identity import Rid, read_rid
+from commonground.store.canonical import Column, table_digest
+from commonground.structure.column_types import Holds, show
+from commonground.structure.features import Feature, build_values
+from commonground.structure.selectors import Selector, select
+
+DEEPEST = 6
+
+
+class TableSource(Protocol):
+    """Whatever can give the tables of one state of a dataset."""
+
+    @property
+    def manifest(self) -> Any:  # noqa: ANN401 - structure.versions.Manifest
+        """What the state consists of."""
+        ...
+
+    def get_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """One of its tables."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UsedValues:
+    """Which values of a feature a frame was made of."""
+
+    feature: Rid
+    """The feature."""
+    selector: Selector
+    """The rule."""
+    rows: pa.Table
+    """The values that were counted: entity, batch, ordinal."""
+    digest: str
+    """SHA-256 of these rows."""
+    left_out: Mapping[str, int]
+    """How many entities got no value, by reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A wide table, and what it was made of."""
+
+    table: pa.Table
+    """The rows."""
+    used: tuple[UsedValues, ...]
+    """The values behind each chosen feature."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    rid: Rid
+    name: str
+    place: str
+    columns: tuple[Mapping[str, Any], ...]
+
+
+def build_frame(
+    source: TableSource,
+    *,
+    grain: str | None,
+    chosen: Mapping[str, Selector],
+    features: Mapping[str, Feature],
+    types: Mapping[Rid, str],
+    columns: Sequence[str] | None,
+    missing: str = "keep",
+) -> Frame:
+    """The frame of one state of a dataset.
+
+    `chosen` maps features (by name) to selectors; `types` names the entity types; `columns` narrows the columns.
+    `missing` says what happens to an entity without a value for a chosen feature: "keep" leaves the cell empty,
+    "drop" leaves the row out, "error" refuses. Raises Ambiguous if the grain is not stated and members are of several
+    types, NotFound for an unknown column or feature.
+    """
+    if missing not in {"keep", "drop", "error"}:
+        raise InvalidInput(f"{missing!r} is none of keep, drop, error.")
+    kinds = _kinds(source, types)
+    kind = _grain(source, kinds, types, grain)
+    members = source.get_table("members")
+    rids = np.unique(members["entity"].to_numpy()[members["type"].to_numpy() == kind.rid])
+    names = dict(zip(*(source.get_table("terms")[name].to_pylist() for name in ("rid", "name")), strict=True))
+    wide = _widen(source, kinds, kind, rids, names)
+    used = []
+    for name, selector in chosen.items():
+        cells, told = _choose(source, features[name], selector, rids, names)
+        wide[name] = cells
+        used.append(told)
+    table = pa.table(wide)
+    if chosen and missing != "keep":
+        table = _without_gaps(table, list(chosen), missing)
+    if columns is not None:
+        lost = [name for name in columns if name not in table.column_names]
+        if lost:
+            raise NotFound(f"The frame has no column {', '.join(lost)}.", todo=f"It has: {', '.join(table.column_names)}.")
+        table = table.select(list(dict.fromkeys(["rid", *columns, *chosen])))
+    return Frame(table, tuple(used))
+
+
+def _kinds(source: TableSource, types: Mapping[Rid, str]) -> dict[Rid, _Kind]:
+    by_name = {name: rid for rid, name in types.items()}
+    found = {}
+    for entry in source.manifest.content["tables"]:
+        group, _, place = entry["name"].partition("/")
+        if group == "entities" and entry["label"] in by_name:
+            rid = by_name[entry["label"]]
+            found[rid] = _Kind(rid, entry["label"], place, tuple(entry["columns"]))
+    return found
+
+
+def _grain(source: TableSource, kinds: Mapping[Rid, _Kind], types: Mapping[Rid, str], grain: str | None) -> _Kind:
+    present = [int(rid) for rid in np.unique(source.get_table("members")["type"].to_numpy())]
+    if grain is None:
+        if len(present) != 1:
+            raise Ambiguous(
+                "The members are of several entity types, so a row could be one of several things.",
+                todo=f"State the grain: {', '.join(types[rid] for rid in present)}.",
+            )
+        return kinds[present[0]]
+    for kind in kinds.values():
+        if kind.name == grain and kind.rid in present:
+            return kind
+    raise NotFound(f"No member is a {grain}.", todo=f"Members are: {', '.join(types[rid] for rid in present)}.")
+
+
+def _widen(
+    source: TableSource,
+    kinds: Mapping[Rid, _Kind],
+    grain: _Kind,
+    rids: np.ndarray[Any, Any],
+    names: Mapping[Rid, str],
+) -> dict[str, Any]:
+    own = _rows_of(source, grain, rids)
+    wide: dict[str, Any] = {"rid": pa.array(rids), "key": own["key"]}
+
+    def follow(kind: _Kind, table: pa.Table, prefix: str, path: tuple[Rid, ...]) -> None:
+        for column in kind.columns:
+            if "holds" not in column:
+                continue
+            label = prefix + column["label"]
+            cells = table[column["name"]]
+            target = read_rid(column["target"]) if column["target"] else None
+            if column["holds"] == Holds.LINK and target in kinds and target not in path and len(path) < DEEPEST:
+                linked = _rows_of(source, kinds[target], cells.to_numpy(zero_copy_only=False))
+                wide[label] = linked["key"]
+                follow(kinds[target], linked, f"{label}.", (*path, target))
+            else:
+                wide[label] = _shown(column, cells, names)
+
+    follow(grain, own, "", (grain.rid,))
+    return wide
+
+
+def _rows_of(source: TableSource, kind: _Kind, rids: np.ndarray[Any, Any]) -> pa.Table:
+    """The kind's rows for these rids, in their order; an empty row where there is none."""
+    table = source.get_table(f"entities/{kind.place}")
+    known = table["rid"].to_numpy()
+    order = np.argsort(known, kind="stable")
+    wanted = np.array([rid if rid == rid and rid is not None else -1 for rid in rids], dtype=np.int64)  # noqa: PLR0124 - NaN is not itself
+    places = np.searchsorted(known[order], wanted)
+    inside = places < len(known)
+    hit = np.zeros(len(wanted), dtype=np.bool_)
+    hit[inside] = known[order][places[inside]] == wanted[inside]
+    if len(known) == 0:
+        return pa.table({field.name: pa.nulls(len(wanted), field.type) for field in table.schema})
+    indices = pa.array(np.where(hit, order[np.where(hit, places, 0)], 0), mask=~hit)
+    return table.take(indices)
+
+
+def _shown(column: Mapping[str, Any], cells: pa.ChunkedArray, names: Mapping[Rid, str]) -> Any:  # noqa: ANN401 - an Arrow array
+    holds = Holds(column["holds"])
+    if holds is Holds.TERM:
+        return pa.array([None if rid is None else names.get(rid) for rid in cells.to_pylist()], pa.string())
+    if holds in {Holds.BOOL, Holds.INSTANT}:
+        return pa.array([show(holds, value) for value in cells.to_pylist()])
+    return cells
+
+
+def _choose(
+    source: TableSource,
+    feature: Feature,
+    selector: Selector,
+    rids: np.ndarray[Any, Any],
+    names: Mapping[Rid, str],
+) -> tuple[pa.Array, UsedValues]:
+    table = source.get_table(f"values/{feature.rid}")
+    if not table.column_names:
+        raise NotFound(
+            f"The dataset does not name the feature {feature.name}.",
+            todo="Add it to the dataset's features and release a new version.",
+        )
+    values = build_values(feature, {name: table[name].to_pylist() for name in table.column_names})
+    values = values.take(np.flatnonzero(np.isin(values.entity, rids)))
+    raters = source.get_table("raters")
+    slots = raters.filter(raters["scope"].is_valid())["rid"].to_numpy()
+    selected = select(values.for_selecting(slots), selector)
+    rows = pa.table(
+        {
+            "entity": values.entity[selected.used],
+            "batch": values.batch[selected.used],
+            "ordinal": values.ordinal[selected.used],
+        }
+    )
+    told = [Column(name, "int", rows[name].to_numpy()) for name in ("entity", "batch", "ordinal")]
+    digest = table_digest(told, ("entity", "batch", "ordinal"))
+    left_out = {str(reason): len(entities) for reason, entities in selected.dropped.items()}
+    none = len(np.setdiff1d(rids, values.entity))
+    if none:
+        left_out["it has no value at all"] = none
+    return _cells(feature, selected.entity, selected.value, rids, names), UsedValues(
+        feature.rid, selector, rows, digest, left_out
+    )
+
+
+def _cells(
+    feature: Feature,
+    entities: np.ndarray[Any, Any],
+    values: np.ndarray[Any, Any],
+    rids: np.ndarray[Any, Any],
+    names: Mapping[Rid, str],
+) -> pa.Array:
+    places = np.searchsorted(entities, rids)
+    inside = places < len(entities)
+    hit = np.zeros(len(rids), dtype=np.bool_)
+    hit[inside] = entities[places[inside]] == rids[inside]
+    if not len(entities):
+        return pa.nulls(len(rids), pa.float64() if feature.holds.stored == "real" else pa.int64())
+    cells = values[np.where(hit, places, 0)]
+    if feature.holds is Holds.TERM:
+        return pa.array([names.get(int(cell)) if known else None for cell, known in zip(cells, hit, strict=True)])
+    if feature.holds.stored == "text":
+        return pa.array([cell if known else None for cell, known in zip(cells, hit, strict=True)], pa.string())
+    if feature.holds is Holds.BOOL:
+        return pa.array(cells.astype(np.bool_), mask=~hit)
+    return pa.array(cells, mask=~hit)
+
+
+def _without_gaps(table: pa.Table, chosen: Sequence[str], missing: str) -> pa.Table:
+    whole: Callable[[str], np.ndarray[Any, Any]] = lambda name: table[name].is_valid().to_numpy()  # noqa: E731 - used once below
+    keep = np.logical_and.reduce([whole(name) for name in chosen])
+    if missing == "error" and not keep.all():
+        raise InvalidInput(
+            f"{int((~keep).sum())} entities have no value for {', '.join(chosen)}.",
+            todo="Choose missing='drop' or 'keep', or another rule for ties.",
+        )
+    return table.filter(pa.array(keep))

@@ -1,0 +1,206 @@
+"""What a version of a dataset holds, read from the catalogue as of a change.
+
+Its members; the entities that they reach by following links towards the parent (nodule -> scan -> patient), never
+back; all values of the features that the dataset names, for those entities; the terms and raters that these use; the
+criteria. Nested datasets lie in the same scope: what several of them reach is held once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from commonground.identity import Rid
+from commonground.store.canonical import Column
+from commonground.store.view import View
+from commonground.structure import tables
+from commonground.structure.column_types import Holds
+from commonground.structure.datasets import Membership, list_inside, list_named_features, read_members
+from commonground.structure.entities import BUCKET_ROWS, EntityType, get_table, list_buckets, list_types
+from commonground.structure.features import Feature, get_feature
+
+Rids = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The reach of a dataset and of all that is nested in it."""
+
+    dataset: Rid
+    """The dataset."""
+    inside: tuple[Rid, ...]
+    """The dataset and all nested ones, parents before children."""
+    members: Membership
+    """The members of all of these."""
+    entities: dict[Rid, Rids]
+    """By entity type: members and what they reach, ascending."""
+    types: dict[Rid, EntityType]
+    """The types of these."""
+    features: tuple[Feature, ...]
+    """The features that any of them names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One bucket of one table of a version."""
+
+    table: str
+    """The table: `members`, `nesting`, `entities/<place>`, `values/<rid>`, `terms`, `raters`, `criteria`."""
+    bucket: int
+    """The number of the bucket."""
+    columns: tuple[Column, ...]
+    """The rows, column by column, in the table's order."""
+    order: tuple[str, ...]
+    """The columns that the rows are ordered by."""
+
+
+def measure_scope(view: View, dataset: Rid) -> Scope:
+    """The reach of a dataset in this view."""
+    inside = tuple(list_inside(view, dataset))
+    members = read_members(view, inside)
+    types = {kind.rid: kind for kind in list_types(view)}
+    entities = {int(kind): np.unique(members.of_type(int(kind))) for kind in np.unique(members.type)}
+    waiting = {kind: rids for kind, rids in entities.items() if len(rids)}
+    while waiting:
+        kind, fresh = waiting.popitem()
+        for target, reached in _follow_links(view, types[kind], fresh):
+            known = entities.get(target, np.empty(0, dtype=np.int64))
+            new = np.setdiff1d(reached, known)
+            if len(new):
+                entities[target] = np.union1d(known, new)
+                waiting[target] = np.union1d(waiting.get(target, new), new)
+    named = sorted({feature for one in inside for feature in list_named_features(view, one)})
+    features = tuple(get_feature(view, rid) for rid in named)
+    return Scope(dataset, inside, members, entities, types, features)
+
+
+def _follow_links(view: View, kind: EntityType, rids: Rids) -> Iterator[tuple[Rid, Rids]]:
+    if not kind.links:
+        return
+    table = get_table(view, kind)
+    rows = list(_select(view, table, ["rid", *(link.place for link in kind.links)], rids))
+    for position, link in enumerate(kind.links, start=1):
+        reached = {row[position] for row in rows if row[position] is not None}
+        yield link.target or 0, np.array(sorted(reached), dtype=np.int64)
+
+
+def list_parts(view: View, scope: Scope) -> Iterator[Part]:
+    """Every part of a scope, one at a time: memory holds one bucket."""
+    yield from _membership_parts(view, scope)
+    used_terms: set[Rid] = set()
+    used_raters: set[Rid] = set()
+    for kind in sorted(scope.entities):
+        declared = scope.types[kind]
+        for number, inside in _buckets(scope.entities[kind], list_buckets(view, kind)):
+            part = _entity_part(view, declared, number, scope.entities[kind][inside])
+            _collect(used_terms, part, [c.place for c in declared.columns if c.holds is Holds.TERM])
+            yield part
+    for feature in scope.features:
+        rids = scope.entities.get(feature.type, np.empty(0, dtype=np.int64))
+        for number, inside in _buckets(rids, list_buckets(view, feature.type)):
+            part = _value_part(view, feature, number, rids[inside])
+            _collect(used_raters, part, ["rater"])
+            if feature.holds is Holds.TERM:
+                _collect(used_terms, part, ["value"])
+            yield part
+    yield _rows_part(view, "terms", tables.term, sorted(used_terms), ("vocabulary", "name", "description", "position"))
+    yield _rows_part(view, "raters", tables.slot, sorted(used_raters), ("scope", "label"))
+    yield _criteria_part(view, scope)
+
+
+def list_used(parts: Sequence[Part]) -> tuple[list[Rid], list[Rid]]:
+    """The terms and the raters that the parts name."""
+    terms = [rid for part in parts if part.table == "terms" for rid in part.columns[0].values]
+    raters = [rid for part in parts if part.table == "raters" for rid in part.columns[0].values]
+    return terms, raters
+
+
+def _buckets(rids: Rids, firsts: Sequence[Rid]) -> Iterator[tuple[int, slice]]:
+    edges = [*np.searchsorted(rids, np.array(firsts[1:], dtype=np.int64)).tolist(), len(rids)]
+    start = 0
+    for number, end in enumerate(edges):
+        if end > start:
+            yield number, slice(start, end)
+        start = end
+
+
+def _select(view: View, table: sa.Table, names: Sequence[str], rids: Rids) -> Iterator[Any]:
+    columns = [table.c[name] for name in names]
+    statement = sa.select(*columns).where(view.visible(table))
+    if len(rids) <= 500:  # noqa: PLR2004 - beyond this one range scan is cheaper than look-ups
+        yield from view.connection.execute(statement.where(table.c.rid.in_(rids.tolist())))
+        return
+    # A version usually holds most rows of the range, so reading the range and leaving out the rest is cheapest.
+    wanted = set(rids.tolist())
+    inside = statement.where(table.c.rid >= int(rids[0]), table.c.rid <= int(rids[-1]))
+    yield from (row for row in view.connection.execute(inside) if row[0] in wanted)
+
+
+def _entity_part(view: View, kind: EntityType, number: int, rids: Rids) -> Part:
+    names = ["rid", "key", *(column.place for column in kind.columns)]
+    types = ["int", "text", *(column.holds.stored for column in kind.columns)]
+    rows = list(_select(view, get_table(view, kind), names, rids))
+    return Part(f"entities/{kind.place}", number, _columns(names, types, rows), ("rid",))
+
+
+def _value_part(view: View, feature: Feature, number: int, rids: Rids) -> Part:
+    names = ["batch", "ordinal", "entity", "value", "rater", "at", "reason", "adjudicated", "origin", "told"]
+    types = ["int", "int", "int", feature.holds.stored, "int", "int", "text", "int", "int", "int"]
+    selected = view.live_batches(feature.table, feature.rid).subquery()
+    statement = sa.select(*(selected.c[name] for name in names)).where(
+        selected.c.entity >= int(rids[0]), selected.c.entity <= int(rids[-1])
+    )
+    wanted = set(rids.tolist())
+    rows = [row for row in view.connection.execute(statement) if row.entity in wanted]
+    return Part(f"values/{feature.rid}", number, _columns(names, types, rows), ("entity", "batch", "ordinal"))
+
+
+def _rows_part(view: View, name: str, table: sa.Table, rids: Sequence[Rid], more: Sequence[str]) -> Part:
+    names = ["rid", *more]
+    types = ["int", *("int" if isinstance(table.c[column].type, sa.BigInteger) else "text" for column in more)]
+    found = {row[0]: row for row in _select(view, table, names, np.array(rids, dtype=np.int64))} if rids else {}
+    rows = [found.get(rid, (rid, *[None] * len(more))) for rid in rids]
+    return Part(name, 0, _columns(names, types, rows), ("rid",))
+
+
+def _membership_parts(view: View, scope: Scope) -> Iterator[Part]:
+    members = scope.members
+    for number, start in enumerate(range(0, len(members.entity), BUCKET_ROWS)):
+        rows = slice(start, start + BUCKET_ROWS)
+        yield Part(
+            "members",
+            number,
+            (
+                Column("dataset", "int", members.dataset[rows]),
+                Column("entity", "int", members.entity[rows]),
+                Column("type", "int", members.type[rows]),
+            ),
+            ("dataset", "entity"),
+        )
+    nested = view.list_rows(tables.nesting, tables.nesting.c.parent.in_(scope.inside))
+    pairs = sorted((row.parent, row.child) for row in nested)
+    yield Part("nesting", 0, _columns(["parent", "child"], ["int", "int"], pairs), ("parent", "child"))
+
+
+def _criteria_part(view: View, scope: Scope) -> Part:
+    rows = view.list_rows(tables.criteria, tables.criteria.c.dataset.in_(scope.inside))
+    told = [(row.dataset, row.rule, row.reason) for row in rows]
+    return Part("criteria", 0, _columns(["dataset", "rule", "reason"], ["int", "text", "text"], told), ("dataset",))
+
+
+def _columns(names: Sequence[str], types: Sequence[str], rows: Sequence[Any]) -> tuple[Column, ...]:
+    listed = list(zip(*rows, strict=True)) or [()] * len(names)
+    return tuple(
+        Column(name, kind, list(values))  # type: ignore[arg-type]
+        for name, kind, values in zip(names, types, listed, strict=True)
+    )
+
+
+def _collect(into: set[Rid], part: Part, names: Sequence[str]) -> None:
+    for column in part.columns:
+        if column.name in names:
+            into.update(int(value) for value in column.values if value is not None)

@@ -1,0 +1,264 @@
+"""Versions: a released state of a dataset as Parquet parts and a manifest, known by what it says and not by its bytes.
+
+Each part has a logical digest (`canon1`); parts that say the same as one that is there already are not written again.
+The manifest is a blob of canonical JSON:
+
+    {"format": "commonground-manifest-1", "dataset", "name", "change", "inside": [{"dataset", "name"}],
+     "tables": [{"name", "label", "columns": [{"name", "type", "label", "holds", "target", "unit"}], "order": [names],
+                 "rows", "parts": [{"bucket", "rows", "digest", "blob", "bytes"}]}],
+     "features": [...], "digest"}
+
+`digest` is SHA-256 over the canonical JSON of the tables' names, columns and part digests, and so independent of the
+writer of the Parquet files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+
+from commonground.errors import Corrupt
+from commonground.identity import Rid, show_rid
+from commonground.store.blobs import BlobStore
+from commonground.store.canonical import Column, table_digest
+from commonground.store.changes import canonical_json
+from commonground.store.faults import point
+from commonground.store.view import View
+from commonground.structure import tables
+from commonground.structure.datasets import get_dataset
+from commonground.structure.features import Feature
+from commonground.structure.scopes import Part, Scope, list_parts
+
+FORMAT = "commonground-manifest-1"
+ARROW = {"int": pa.int64(), "real": pa.float64(), "text": pa.string()}
+
+
+@dataclass(frozen=True, slots=True)
+class PartFile:
+    """One Parquet file of a version."""
+
+    table: str
+    """The table it belongs to."""
+    bucket: int
+    """The number of its bucket."""
+    rows: int
+    """How many rows."""
+    digest: str
+    """What it says: SHA-256 of its canonical encoding."""
+    blob: str
+    """The blob that holds it; empty in a manifest that was only measured."""
+    bytes: int
+    """The size of the blob."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a version, or a state, of a dataset consists of."""
+
+    content: Mapping[str, Any]
+    """The manifest's fields."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what it says."""
+        return str(self.content["digest"])
+
+    @property
+    def rows(self) -> int:
+        """Rows of all tables."""
+        return sum(table["rows"] for table in self.content["tables"])
+
+    @property
+    def table_names(self) -> tuple[str, ...]:
+        """The tables, in order."""
+        return tuple(table["name"] for table in self.content["tables"])
+
+    def get_table(self, name: str) -> Mapping[str, Any]:
+        """One table's entry; an empty one if the version has no such table."""
+        for table in self.content["tables"]:
+            if table["name"] == name:
+                return dict(table)
+        return {"name": name, "columns": [], "order": [], "rows": 0, "parts": [], "label": name}
+
+    @property
+    def parts(self) -> list[PartFile]:
+        """All parts."""
+        return [PartFile(table["name"], **part) for table in self.content["tables"] for part in table["parts"]]
+
+
+def measure_manifest(view: View, scope: Scope) -> Manifest:
+    """The manifest of a scope as it is in this view, without writing anything."""
+    entries = []
+    for part in list_parts(view, scope):
+        rows = len(part.columns[0].values)
+        entries.append((_lightened(part), {"digest": _digest(part), "rows": rows, "blob": "", "bytes": 0}))
+    return _manifest(view, scope, entries)
+
+
+def write_manifest(
+    view: View,
+    scope: Scope,
+    blobs: BlobStore,
+    workspace: Path,
+    progress: Callable[[int], None] = lambda _: None,
+) -> tuple[Manifest, str, dict[str, tuple[str, int]]]:
+    """Write what is new of a scope as blobs: the manifest, its blob, and digest -> (blob, bytes) of the new parts.
+
+    All new parts are synced at once; nothing refers to them before the change that releases the version.
+    """
+    entries: list[tuple[Part, dict[str, Any]]] = []
+    files: dict[str, Path] = {}
+    for part in list_parts(view, scope):
+        digest = _digest(part)
+        known = _known_part(view, digest)
+        rows = len(part.columns[0].values)
+        light = _lightened(part)
+        if known and blobs.has(known[0]):
+            entries.append((light, {"digest": digest, "rows": rows, "blob": known[0], "bytes": known[1]}))
+        else:
+            point("parts.write")
+            files[digest] = workspace / f"{digest}.parquet"
+            pq.write_table(to_arrow(part.columns), files[digest], compression="zstd")
+            entries.append((light, {"digest": digest, "rows": rows, "blob": None, "bytes": 0}))
+        progress(rows)
+    stored = dict(zip(files, blobs.put_files(list(files.values())), strict=True))
+    new = {digest: (info.digest, info.size) for digest, info in stored.items()}
+    for _, entry in entries:
+        if entry["blob"] is None:
+            entry["blob"], entry["bytes"] = new[entry["digest"]]
+    manifest = _manifest(view, scope, entries)
+    blob = blobs.put_bytes(canonical_json(manifest.content).encode()).digest
+    return manifest, blob, new
+
+
+def load_manifest(blobs: BlobStore, blob: str) -> Manifest:
+    """Read a manifest; its bytes are checked, and so is its own digest."""
+    content = json.loads(blobs.read_bytes(blob))
+    manifest = Manifest(content)
+    if _logical_digest(content["tables"]) != manifest.digest:
+        raise Corrupt(f"The manifest {blob} does not say what its digest says.", todo="Run `cg verify --full`.")
+    return manifest
+
+
+def read_table(blobs: BlobStore, manifest: Manifest, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """One table of a released version, straight from its Parquet parts; each file's bytes are checked."""
+    entry = manifest.get_table(name)
+    read = [pq.read_table(blobs.open_verified(part["blob"]), columns=columns) for part in entry["parts"]]
+    if read:
+        return pa.concat_tables(read)
+    declared = [column for column in entry["columns"] if columns is None or column["name"] in columns]
+    return pa.table({column["name"]: pa.array([], ARROW[column["type"]]) for column in declared})
+
+
+def to_arrow(columns: Sequence[Column]) -> pa.Table:
+    """Columns as an Arrow table."""
+    return pa.table({column.name: pa.array(column.values, ARROW[column.type]) for column in columns})
+
+
+def _digest(part: Part) -> str:
+    return table_digest(part.columns, part.order)
+
+
+def _lightened(part: Part) -> Part:
+    """The part without its rows, so that memory holds one bucket at a time."""
+    columns = tuple(Column(column.name, column.type, []) for column in part.columns)
+    return Part(part.table, part.bucket, columns, part.order)
+
+
+def _known_part(view: View, digest: str) -> tuple[str, int] | None:
+    row = view.first(sa.select(tables.part).where(tables.part.c.digest == digest))
+    return (row.blob, row.bytes) if row else None
+
+
+def _manifest(view: View, scope: Scope, entries: Sequence[tuple[Part, dict[str, Any]]]) -> Manifest:
+    listed: dict[str, dict[str, Any]] = {}
+    for part, entry in entries:
+        table = listed.setdefault(
+            part.table,
+            {
+                "name": part.table,
+                "label": _label(scope, part.table),
+                "columns": _describe(scope, part),
+                "order": list(part.order),
+                "rows": 0,
+                "parts": [],
+            },
+        )
+        table["rows"] += entry["rows"]
+        table["parts"].append({"bucket": part.bucket, **entry})
+    found = list(listed.values())
+    dataset = get_dataset(view, scope.dataset)
+    return Manifest(
+        {
+            "format": FORMAT,
+            "dataset": show_rid(dataset.rid),
+            "name": dataset.name,
+            "change": view.change,
+            "inside": [
+                {"dataset": show_rid(rid), "name": get_dataset(view, rid).name} for rid in scope.inside
+            ],
+            "features": [_feature(feature) for feature in scope.features],
+            "tables": found,
+            "digest": _logical_digest(found),
+        }
+    )
+
+
+def _logical_digest(listed: Sequence[Mapping[str, Any]]) -> str:
+    told = [
+        [
+            table["name"],
+            [[column["name"], column["type"]] for column in table["columns"]],
+            [[part["bucket"], part["digest"]] for part in table["parts"] if part["rows"]],
+        ]
+        for table in listed
+        if table["rows"]
+    ]
+    return hashlib.sha256(canonical_json(told).encode()).hexdigest()
+
+
+def _label(scope: Scope, table: str) -> str:
+    group, _, name = table.partition("/")
+    if group == "entities":
+        return next(kind.name for kind in scope.types.values() if kind.place == name)
+    if group == "values":
+        feature = next(feature for feature in scope.features if str(feature.rid) == name)
+        return f"{scope.types[feature.type].name}.{feature.name}"
+    return table
+
+
+def _describe(scope: Scope, part: Part) -> list[dict[str, Any]]:
+    group, _, place = part.table.partition("/")
+    declared: dict[str, dict[str, Any]] = {}
+    if group == "entities":
+        kind = next(kind for kind in scope.types.values() if kind.place == place)
+        declared = {
+            column.place: {
+                "label": column.name,
+                "holds": str(column.holds),
+                "target": show_rid(column.target) if column.target else None,
+                "unit": column.unit,
+            }
+            for column in kind.columns
+        }
+    return [{"name": column.name, "type": column.type, **declared.get(column.name, {})} for column in part.columns]
+
+
+def _feature(feature: Feature) -> dict[str, Any]:
+    return {
+        "feature": show_rid(feature.rid),
+        "name": feature.name,
+        "type": show_rid(feature.type),
+        "holds": str(feature.holds),
+        "unit": feature.unit,
+        "ordered": feature.ordered,
+        "vocabulary": show_rid(feature.vocabulary) if feature.vocabulary else None,
+    }

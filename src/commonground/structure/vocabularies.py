@@ -1,0 +1,129 @@
+"""Vocabularies: words that a study shares, with definitions and synonyms.
+
+A term has a position; in an ordered vocabulary the positions are a scale. A synonym belongs to a discipline or a
+language, or is marked a false friend: the same word, elsewhere, for something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from commonground.errors import NotFound
+from commonground.identity import Kind, Rid
+from commonground.store.text_index import Document, put
+from commonground.store.transaction import Transaction
+from commonground.store.view import View
+from commonground.structure.names import name_key
+from commonground.structure.tables import synonym, term, vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """A list of words that mean the same to everybody here."""
+
+    rid: Rid
+    """Permanent id."""
+    name: str
+    """Its name."""
+    description: str | None
+    """What the words are for."""
+    ordered: bool
+    """Whether the terms are steps of a scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One word of a vocabulary."""
+
+    rid: Rid
+    """Permanent id."""
+    vocabulary: Rid
+    """The vocabulary it belongs to."""
+    name: str
+    """The word."""
+    definition: str | None
+    """What it means here."""
+    position: int
+    """Its place in the list, from 1."""
+    outside_id: str | None
+    """What other catalogues call it, such as a SNOMED code."""
+
+
+def get_vocabulary(view: View, name: str) -> Vocabulary:
+    """One vocabulary by name; raises NotFound."""
+    rows = view.list_rows(vocabulary, vocabulary.c.name_key == name_key(name))
+    if not rows:
+        raise NotFound(f"There is no vocabulary {name!r}.", todo="`cg vocabulary list` names them.")
+    return _vocabulary(rows[0])
+
+
+def list_vocabularies(view: View) -> list[Vocabulary]:
+    """All vocabularies."""
+    return [_vocabulary(row) for row in view.list_rows(vocabulary)]
+
+
+def list_terms(view: View, of: Rid) -> list[Term]:
+    """The terms of a vocabulary, by position."""
+    rows = view.list_rows(term, term.c.vocabulary == of)
+    return [_term(row) for row in sorted(rows, key=lambda row: (row.position, row.rid))]
+
+
+def find_terms(view: View, word: str) -> list[Term]:
+    """All terms, in any vocabulary, with this name or this synonym; false friends are not among them."""
+    key = name_key(word)
+    named = sa.select(synonym.c.term).where(
+        view.visible(synonym), synonym.c.text_key == key, synonym.c.false_friend == 0
+    )
+    return [_term(row) for row in view.list_rows(term, sa.or_(term.c.name_key == key, term.c.rid.in_(named)))]
+
+
+def index_terms(view: View, of: Rid) -> dict[str, Rid]:
+    """Every word that stands for a term of a vocabulary, in the form in which twins are the same."""
+    words = {name_key(one.name): one.rid for one in list_terms(view, of)}
+    rows = view.rows(
+        sa.select(synonym.c.text_key, synonym.c.term)
+        .join(term, term.c.rid == synonym.c.term)
+        .where(view.visible(synonym), view.visible(term), term.c.vocabulary == of, synonym.c.false_friend == 0)
+    )
+    for row in rows:
+        words.setdefault(row.text_key, row.term)
+    return words
+
+
+def add_vocabulary(tx: Transaction, fields: dict[str, Any]) -> None:
+    """A new vocabulary."""
+    tx.register(Kind.VOCABULARY, [fields["rid"]])
+    tx.insert(vocabulary, [{**fields, "name_key": name_key(fields["name"])}])
+    put(tx.connection, [Document(fields["rid"], Kind.VOCABULARY, fields["name"], fields.get("description") or "")])
+
+
+def add_terms(tx: Transaction, terms: Sequence[dict[str, Any]], synonyms: Sequence[dict[str, Any]] = ()) -> None:
+    """New terms and synonyms."""
+    if terms:
+        tx.register(Kind.TERM, [one["rid"] for one in terms])
+        tx.insert(term, [{**one, "name_key": name_key(one["name"])} for one in terms])
+        said: dict[Rid, list[str]] = {}
+        for one in synonyms:
+            said.setdefault(one["term"], []).append(one["text"])
+        put(
+            tx.connection,
+            [
+                Document(
+                    one["rid"], Kind.TERM, one["name"], " ".join([one.get("description") or "", *said.get(one["rid"], [])])
+                )
+                for one in terms
+            ],
+        )
+    tx.insert(synonym, [{**one, "text_key": name_key(one["text"])} for one in synonyms])
+
+
+def _vocabulary(row: sa.Row[Any]) -> Vocabulary:
+    return Vocabulary(row.rid, row.name, row.description, bool(row.ordered))
+
+
+def _term(row: sa.Row[Any]) -> Term:
+    return Term(row.rid, row.vocabulary, row.name, row.description, row.position, row.outside_id)
