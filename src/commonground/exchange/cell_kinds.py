@@ -5,7 +5,8 @@ A kind is a short word. Numbers keep apart what a reader could take in two ways:
 - `year int wide huge`: whole numbers (1000-2999; others; beyond 2**53; beyond 64 bits); `bit`: 0 or 1
 - `ident`, `long-ident`: digits that are a name rather than a number: leading zeros ("007"), "+" and eight digits or
   more; the long ones do not fit in 64 bits
-- `real`: a decimal point that can be nothing else; `whole`: "3.0", as programs write whole numbers; `dot3`: "1.234", a decimal or a thousand
+- `real`: a decimal point that can be nothing else; `whole`: "3.0", as programs write whole numbers;
+  `dot3`: "1.234", a decimal or a thousand
 - `power`: "1e-5"; `exp`: "1e5", a number or a code
 - `comma`, `comma3`: the same two with a comma; `grouped`: thousands separators; `nan`, `infinite`: no finite number
 - `date`, `month`: year first; `dmy mdy same order`: day and month proven, equal, or unknown;

@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from commonground.errors import InvalidInput
 from commonground.store import files
-from commonground.store.disk_errors import storage_error
 from commonground.store.generations import Generations
 from commonground.store.staging import FOLDER as STAGING
 
@@ -46,15 +43,6 @@ def stat_of(place: str) -> os.stat_result | None:
         return None
 
 
-@contextmanager
-def disk_errors(doing: str, path: files.AnyPath) -> Iterator[None]:
-    """Turn an OSError inside the block into a StorageError that says what was being done."""
-    try:
-        yield
-    except OSError as error:
-        raise storage_error(error, doing, path) from error
-
-
 class Places:
     """The paths below the root of a directory of blobs."""
 
@@ -65,7 +53,7 @@ class Places:
         self._is_ready = False
 
     def of(self, digest: str) -> str:
-        """Where the blob of a digest lies, or would; raises InvalidInput before any path is made of what is no digest."""
+        """Where the blob of a digest lies, or would; raises InvalidInput for what is no digest."""
         checked(digest)
         return f"{self._start}{digest[:2]}/{digest[2:]}"
 

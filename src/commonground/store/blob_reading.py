@@ -21,18 +21,14 @@ from commonground.errors import CommonGroundError, Conflict, Corrupt, NotFound
 from commonground.store import files
 from commonground.store.containment import Inside, Parts, split_names
 from commonground.store.faults import point
-from commonground.store.parallel import in_threads
+from commonground.store.parallel import WORTH_A_THREAD, Progress, in_threads
 from commonground.store.staging import hash_open
 
 IN_MEMORY: Final = 64 << 20
 """Bytes up to which a blob is checked in memory and served from there."""
-POOLED: Final = 256 << 10
-"""Bytes from which a file is worth a thread."""
 _CANNOT_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
 
 Mode = Literal["reflink", "hardlink", "copy"]
-Progress = Callable[[int, int], None]
-"""Called with how many files and bytes have been dealt with since the last call."""
 Place = Callable[[str], str]
 """Where the blob of a digest lies, or would."""
 
@@ -148,11 +144,11 @@ def check_out(items: Iterable[tuple[str, str]], folder: Path, place: Place, mode
             return write(item, inside)
 
     try:
-        for size in in_threads(write_large, [item for item in wanted if sizes[item[1]] >= POOLED]):
+        for size in in_threads(write_large, [item for item in wanted if sizes[item[1]] >= WORTH_A_THREAD]):
             report(1, size)
         with Inside(folder) as inside:
             for item in wanted:
-                if sizes[item[1]] < POOLED:
+                if sizes[item[1]] < WORTH_A_THREAD:
                     report(1, write(item, inside))
     except BaseException:
         _take_back(folder, written)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from commonground.errors import StorageError, StorageFull
@@ -31,3 +33,12 @@ def storage_error(error: OSError, doing: str, path: str | os.PathLike[str]) -> S
     what = f"{happened} while {doing} {os.fspath(path)}."
     full = code in {errno.ENOSPC, errno.EDQUOT}
     return StorageFull(what, todo=todo) if full else StorageError(what, todo=todo)
+
+
+@contextmanager
+def in_words(doing: str, path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an OSError inside the block into the error of the house for `doing` something with `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, doing, path) from error

@@ -9,9 +9,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
 THREADS: Final = min(4, os.cpu_count() or 1)
+WORTH_A_THREAD: Final = 256 << 10
+"""Bytes from which reading and hashing a file is faster in a thread."""
+
+Progress = Callable[[int, int], None]
+"""Called with how many files and bytes have been dealt with since the last call."""
 
 A = TypeVar("A")
 B = TypeVar("B")
+
+
+def silent(_files: int, _bytes: int) -> None:
+    """Progress that nobody asked for."""
 
 
 def in_threads(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:

@@ -56,6 +56,22 @@ class Staging:
         """Make the bytes of all staged files durable."""
         files.sync_many([each.staged for each in taken if each.staged is not None], witness=self._witness)
 
+    def sync_names(self, folders: list[str]) -> None:
+        """Make the names in some folders durable."""
+        files.sync_many(folders, witness=self._witness)
+
+    def give_name(self, path: str, place: str) -> None:
+        """Rename a staged file to its place in the store."""
+        files.rename(path, place)
+        self.made.discard(path)
+
+    def copy(self, place: str) -> str:
+        """Stage a durable copy of a blob, and give its path."""
+        staged = self._name()
+        files.copy_in(place, staged, mode=BLOB_MODE)
+        files.sync_many([staged], witness=self._witness)
+        return staged
+
     def discard(self, path: str) -> None:
         """Remove a staged file that is not needed."""
         files.discard(path)

@@ -202,7 +202,8 @@ IDENTIFIERS: tuple[Rule, ...] = (
         + _APOSTROPHE
         + r".-]{0,30}+ ){1,4}(?i:"
         + _STREET
-        + r")\b\.?[^\"'\\\n]{0,80}|[A-ZÄÖÜ][a-zäöüß-]{1,30}(?i:straße|strasse|str\.|weg|platz|gasse) \d{1,4}[^\"'\\\n]{0,60})",
+        + r")\b\.?[^\"'\\\n]{0,80}"
+        + r"|[A-ZÄÖÜ][a-zäöüß-]{1,30}(?i:straße|strasse|str\.|weg|platz|gasse) \d{1,4}[^\"'\\\n]{0,60})",
     ),
     _rule("card number", "", r"(?P<v>\d{4}([ -])(?<![\w.-].{5})\d{4}\2\d{4}\2\d{1,7})(?![\w-]|\.\d| \d)", _card),
     _rule(

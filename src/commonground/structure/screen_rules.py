@@ -117,12 +117,11 @@ _USUAL = (
 )
 _WORDS = frozenset(_USUAL.split())
 _TEMPLATE = re.compile(
-    r"\$?\{[^{}]{0,80}\}{1,2}|%\(\w{1,60}\)[sdr]|%[sdr]|\$\(?[A-Za-z_]\w{0,60}|<[^<>]{0,60}>|[xX*.]{3,}|your[_ -].{0,60}"
+    r"\$?\{[^{}]{0,80}\}{1,2}|%\(\w{1,60}\)[sdr]|%[sdr]|\$\(?[A-Z_][A-Z0-9_]{0,60}(?![a-z])|<[^<>]{0,60}>|[xX*.]{3,}"
+    r"|\$\(?(?i:pass\w{0,20}|pwd|\w{0,20}token|\w{0,20}secret|\w{0,20}key)|your[_ -].{0,60}"
 )
 _NAME_OF_VARIABLE = re.compile(r"[A-Z]+(?:_[A-Z]+)+")
 _TYPE = re.compile(
-    r"(?:[A-Z][A-Za-z.]*|(?:str|bytes|int|uint|float|bool|string|char|text|varchar|dict|list|set)\d{0,3})"
-)
     r"(?:[A-Z][A-Za-z.]*|(?:str|bytes|int|uint|float|bool|string|char|text|varchar|dict|list|set)\d{0,3})"
 )
 _EXPRESSION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[A-Za-z_]+")
@@ -266,8 +265,9 @@ _NAMED = [
         "secret",  # --password word, where the command ends or goes on with another flag
         _STRONG_HINTS,
         re.compile(
-        "(?i)" + _FLAG + r"(?:=|[ \t]{1,4}|[\"'],\s{0,40}[\"'])[\"']?(?P<v>(?!-)[^\s\"',]{3,512}+)"
-        r"(?=[\"';|&)]|[ \t]{0,4}(?:-|\\|\r?(?m:$)))"),
+            "(?i)" + _FLAG + r"(?:=|[ \t]{1,4}|[\"'],\s{0,40}[\"'])[\"']?(?P<v>(?!-)[^\s\"',]{3,512}+)"
+            r"(?=[\"';|&)]|[ \t]{0,4}(?:-|\\|\r?(?m:$)))"
+        ),
         _flagged,
         next_line=True,
     ),

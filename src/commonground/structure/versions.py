@@ -141,7 +141,7 @@ def write_manifest(
 
 def load_manifest(blobs: BlobStore, blob: str) -> Manifest:
     """Read a manifest; its bytes are checked, and so is its own digest."""
-    content = json.loads(blobs.read_bytes(blob))
+    content = json.loads(blobs.get_bytes(blob))
     manifest = Manifest(content)
     if _logical_digest(content["tables"]) != manifest.digest:
         raise Corrupt(f"The manifest {blob} does not say what its digest says.", todo="Run `cg verify --full`.")

@@ -1,0 +1,108 @@
+"""An input of a run: the exact version it was pinned to, and the rows that are taken from it, both on record."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from commonground.errors import InvalidInput
+from commonground.identity import Kind, show_rid
+from commonground.operations.frames import read_frame
+from commonground.operations.inputs import Pin
+from commonground.operations.session import Session
+from commonground.store.canonical import Column, table_digest
+from commonground.structure.frames import UsedValues
+from commonground.structure.selectors import Selector
+
+Say = Callable[[Pin, dict[str, Any], Sequence[tuple[str, bytes]]], None]
+"""Puts on record how an input was used: the input, what to say of it, and files with the exact rows."""
+
+
+class RunInput:
+    """One input of a run."""
+
+    def __init__(self, session: Session, pin: Pin, say: Say) -> None:
+        self._session = session
+        self._say = say
+        self._used: list[dict[str, Any]] = []
+        self.pin = pin
+
+    @property
+    def reference(self) -> str:
+        """The exact state that is used: `nodules@2.0.0`, or `nodules@dev.c18412` if nothing was released."""
+        return self.pin.reference
+
+    @property
+    def unreleased(self) -> bool:
+        """Whether it is a state that nobody has released."""
+        return self.pin.unreleased
+
+    def frame(
+        self,
+        *,
+        grain: str | None = None,
+        features: Mapping[str, Selector] | None = None,
+        columns: Sequence[str] | None = None,
+        missing: str = "keep",
+    ) -> pa.Table:
+        """The state as one wide Arrow table, as `study.frame` gives it; selectors and the exact values go on record."""
+        self._refuse_asset("frame")
+        with self._session.reading() as on:
+            frame = read_frame(
+                on, dataset=self.reference, grain=grain, features=features, columns=columns, missing=missing
+            )
+        rids = frame.table["rid"].to_numpy()
+        told: dict[str, Any] = {
+            "grain": grain,
+            "columns": list(columns) if columns is not None else None,
+            "missing": missing,
+            "rows": frame.table.num_rows,
+            "rows_digest": table_digest([Column("rid", "int", rids)], ["rid"]),
+            "features": [_describe(used) for used in frame.used],
+        }
+        self._used.append(told)
+        files = [(f"values-{show_rid(used.feature)[-6:].lower()}.parquet", _as_parquet(used.rows)) for used in frame.used]
+        self._say(self.pin, {"frames": list(self._used)}, files)
+        return frame.table
+
+    def path(self) -> Path:
+        """The file of an input that is an asset, to be read in place; its bytes are checked first."""
+        return self._session.ground.blobs.path(self._checked_digest())
+
+    def read_bytes(self) -> bytes:
+        """The bytes of an input that is an asset, checked."""
+        return self._session.ground.blobs.get_bytes(self._checked_digest())
+
+    def _checked_digest(self) -> str:
+        if self.pin.kind != Kind.ASSET or self.pin.digest is None:
+            raise InvalidInput(f"{self.reference} is a dataset, not a file.", todo="Use `.frame()`.")
+        with self._session.ground.blobs.open_verified(self.pin.digest):
+            return self.pin.digest
+
+    def _refuse_asset(self, what: str) -> None:
+        if self.pin.kind == Kind.ASSET:
+            raise InvalidInput(f"{self.reference} is a file and has no {what}.", todo="Use `.path()`.")
+
+    def __repr__(self) -> str:
+        return f"<input {self.reference}>"
+
+
+def _describe(used: UsedValues) -> dict[str, Any]:
+    return {
+        "feature": show_rid(used.feature),
+        "selector": str(used.selector),
+        "values": used.rows.num_rows,
+        "values_digest": used.digest,
+        "left_out": dict(used.left_out),
+    }
+
+
+def _as_parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()

