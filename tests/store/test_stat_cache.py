@@ -72,10 +72,10 @@ def test_a_rewrite_within_one_tick_is_never_served(tmp_path):
     cache = StatCache(tmp_path / "cache")
     opened_ns = time.time_ns()
     about = path.stat()
-    cache.record(path, about, hashlib.sha256(b"one").hexdigest(), opened_ns)
+    cache.record(str(path), about, hashlib.sha256(b"one").hexdigest(), opened_ns)
     path.write_bytes(b"two")
     os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
-    assert cache.find(path, path.stat()) is None
+    assert cache.find(str(path), path.stat()) is None
 
 
 @settings(max_examples=300, deadline=None)

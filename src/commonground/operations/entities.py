@@ -135,6 +135,11 @@ def apply_merge(tx: Transaction, plan: Plan) -> None:
         entities.change_entities(tx, move["place"], move["rows"])
 
 
+def read_types(on: Reading) -> list[EntityType]:
+    """All entity types with their columns."""
+    return entities.list_types(on.view)
+
+
 def describe_type(
     on: Reading,
     name: str,

@@ -206,6 +206,37 @@ def read_features(on: Reading, *, type: str | None = None) -> list[Feature]:  # 
     return features.list_features(on.view, kind.rid if kind else None)
 
 
+def name_entities(on: Reading, kind: EntityType, keys: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The rids of entities named by natural key; raises NotFound with all that are not there."""
+    found = entities.find_keys(on.view, kind, sorted(set(keys)))
+    missing = sorted({key for key in keys if key not in found})
+    if missing:
+        more = [f"... and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
+        raise NotFound(
+            f"{len(missing)} keys are no {kind.name}.",
+            faults=[*(repr(key) for key in missing[:SHOWN]), *more],
+            todo=f"Import the {kind.name} first.",
+        )
+    return np.array([found[key] for key in keys], dtype=np.int64)
+
+
+def name_raters(
+    on: Reading,
+    kind: EntityType,
+    rids: np.ndarray[Any, Any],
+    labels: Sequence[str],
+    scope: str | None,
+    *,
+    as_slots: bool,
+) -> tuple[np.ndarray[Any, np.dtype[np.int64]], list[people.Slot]]:
+    """The rater of each value, and the slots that are new; without `as_slots` every label is a person of the study."""
+    if as_slots:
+        given, new = _slots(on, kind, rids.tolist(), labels, scope)
+        return np.array(given, dtype=np.int64), new
+    known = {label: people.get_person(on.view, label).rid for label in sorted(set(labels))}
+    return np.array([known[label] for label in labels], dtype=np.int64), []
+
+
 def _entities(
     on: Reading,
     kind: EntityType,
@@ -215,15 +246,7 @@ def _entities(
     if (keys is None) == (given is None):
         raise InvalidInput("Name the entities by key or by rid, one of the two.")
     if keys is not None:
-        found = entities.find_keys(on.view, kind, sorted(set(keys)))
-        missing = sorted({key for key in keys if key not in found})
-        if missing:
-            raise NotFound(
-                f"{len(missing)} keys are no {kind.name}.",
-                faults=[repr(key) for key in missing[:SHOWN]],
-                todo=f"Import the {kind.name} first.",
-            )
-        return [found[key] for key in keys]
+        return name_entities(on, kind, keys).tolist()
     rids = [int(rid) for rid in (given if given is not None else [])]
     known = set(entities.list_entities(on.view, kind, None if len(rids) > 5_000 else rids)["rid"])  # noqa: PLR2004 - one scan instead of many look-ups
     missing_rids = [rid for rid in rids if rid not in known]
@@ -253,15 +276,23 @@ def _raters(
         return [person] * len(rids), []
     if rater:
         raise InvalidInput("Name one rater, or a reader for each value; not both.")
-    if len(slots) != len(rids):
-        raise InvalidInput(f"{len(slots)} readers for {len(rids)} values.")
+    return _slots(on, kind, rids, slots, slot_scope)
+
+
+def _slots(
+    on: Reading, kind: EntityType, rids: Sequence[Rid], labels: Sequence[str], slot_scope: str | None
+) -> tuple[list[Rid], list[people.Slot]]:
+    if len(labels) != len(rids):
+        raise InvalidInput(f"{len(labels)} readers for {len(rids)} values.")
     scopes = _scopes(on, kind, rids, slot_scope)
     known = people.list_slots(on.view, sorted(set(scopes)))
-    wanted = sorted({(scope, clean_name(label, "reader")) for scope, label in zip(scopes, slots, strict=True)} - set(known))
+    clean = {label: clean_name(label, "reader") for label in set(labels)}
+    pairs = [(scope, clean[label]) for scope, label in zip(scopes, labels, strict=True)]
+    wanted = sorted(set(pairs) - set(known))
     minted = on.mint(len(wanted)) if wanted else range(0)
     new = [people.Slot(rid, scope, label) for rid, (scope, label) in zip(minted, wanted, strict=True)]
     known.update(((slot.scope, slot.label), slot.rid) for slot in new)
-    return [known[scope, clean_name(label)] for scope, label in zip(scopes, slots, strict=True)], new
+    return [known[pair] for pair in pairs], new
 
 
 def _scopes(on: Reading, kind: EntityType, rids: Sequence[Rid], link: str | None) -> list[Rid]:

@@ -5,7 +5,8 @@ Each execution has a folder of its own, named by its rid; in it every process th
     start    the whole plan of the start: plan, at, args, why, files
     m        metrics: s (step), a (UTC microseconds), v {key: number}
     p        parameters that came later: rows
-    edge     an input that came later (edge fields); `said` the same edge again with more details
+    edge     an input that came later: the edge's fields, and files of the folder that belong to it
+    said     an edge of the start, or of an `edge` record, again with more details; files likewise
     asset    an output: asset fields, edge fields, and the file in the folder that holds its bytes
     fact     details of the execution
     values   computed values for a feature: what is needed to call the verb
@@ -67,6 +68,8 @@ class Gathered:
     """Parameter rows by key; the first value counts."""
     edges: dict[Rid, dict[str, Any]] = field(default_factory=dict)
     """New edges."""
+    files: list[str] = field(default_factory=list)
+    """Files of the folder that hold the rows that were used."""
     said: dict[Rid, dict[str, Any]] = field(default_factory=dict)
     """Edges of the start, with more details."""
     assets: list[dict[str, Any]] = field(default_factory=list)
@@ -109,7 +112,10 @@ class Gathered:
             said=list(self.said.values()),
             assets=[one["asset"] for one in present],
             points=self.points,
-            files=[self.folder / one["file"] for one in present],
+            files=[
+                *(self.folder / one["file"] for one in present),
+                *(self.folder / name for name in self.files if (self.folder / name).is_file()),
+            ],
             plan=final["plan"],
         )
 
@@ -177,9 +183,11 @@ def _take(found: Gathered, kind: str, payload: dict[str, Any]) -> None:
             for row in payload["rows"]:
                 found.params.setdefault(row[0], row)
         case "edge":
-            found.edges[payload["rid"]] = payload
+            found.edges[payload["edge"]["rid"]] = payload["edge"]
+            found.files += payload["files"]
         case "said":
-            found.said[payload["rid"]] = payload
+            found.said[payload["edge"]["rid"]] = payload["edge"]
+            found.files += payload["files"]
         case "asset":
             found.assets.append(payload)
         case "fact":

@@ -30,7 +30,7 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 def checked(digest: str) -> str:
     """The digest itself; raises InvalidInput if it is not 64 characters of lower-case hex."""
-    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+    if not _DIGEST.fullmatch(digest):
         raise InvalidInput(f"{digest!r} is not a digest: it must be 64 characters of 0-9 and a-f.")
     return digest
 
@@ -54,8 +54,7 @@ class Places:
 
     def of(self, digest: str) -> str:
         """Where the blob of a digest lies, or would; raises InvalidInput for what is no digest."""
-        checked(digest)
-        return f"{self._start}{digest[:2]}/{digest[2:]}"
+        return f"{self._start}{checked(digest)[:2]}/{digest[2:]}"
 
     def list(self, folder: str) -> list[str]:
         """The digests of the blobs in one folder, in order."""

@@ -14,10 +14,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from commonground.errors import InvalidInput
 from commonground.store import blob_putting, blob_reading, blob_sweeping, files
@@ -31,8 +30,7 @@ from commonground.store.staging import Seems, Staging, Taken
 from commonground.store.stat_cache import StatCache
 
 
-@dataclass(frozen=True, slots=True)
-class BlobInfo:
+class BlobInfo(NamedTuple):
     """A blob that is saved."""
 
     digest: str
@@ -295,7 +293,7 @@ class DirectoryBlobs:
 
     def _touch(self, digests: list[str]) -> dict[str, int]:
         with self.holding() as hold, in_words("renewing blobs in", self.root):
-            return blob_putting.touch(self._places, hold, list(map(checked, digests)))
+            return blob_putting.touch(self._places, hold, digests)
 
     def _find_unchanged(
         self, stats: dict[str, os.stat_result], cache: StatCache, report: Progress

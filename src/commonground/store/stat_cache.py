@@ -33,7 +33,6 @@ _NUMBERS: Final = struct.Struct("<IQ")
 _STAT: Final = struct.Struct("<QQqq")
 _STAT_SIZE: Final = _STAT.size
 _ENTRY_SIZE: Final = _STAT_SIZE + 32
-_U64: Final = (1 << 64) - 1
 _FEW: Final = 1000
 
 
@@ -42,8 +41,8 @@ class StatCache:
 
     def __init__(self, path: files.AnyPath) -> None:
         self.path = os.fspath(path)
-        self._known: dict[bytes, bytes] = {}
-        self._new: dict[bytes, bytes] = {}
+        self._known: dict[str, bytes] = {}
+        self._new: dict[str, bytes] = {}
         self._stored = 0
         self._broken = False
         self._load()
@@ -51,14 +50,14 @@ class StatCache:
     def __len__(self) -> int:
         return len(self._known)
 
-    def find(self, path: files.AnyPath, about: os.stat_result) -> str | None:
+    def find(self, path: str, about: os.stat_result) -> str | None:
         """The SHA-256 of the file at the absolute `path`, if `about`, its present stat, is what it was; else None."""
-        entry = self._known.get(os.fsencode(path))
-        if entry is None or entry[:_STAT_SIZE] != _pack(about):
+        entry = self._known.get(path)
+        if entry is None or not entry.startswith(_pack(about)):
             return None
         return entry[_STAT_SIZE:].hex()
 
-    def record(self, path: files.AnyPath, about: os.stat_result, digest: str, opened_ns: int) -> bool:
+    def record(self, path: str, about: os.stat_result, digest: str, opened_ns: int) -> bool:
         """Remember the digest of the file at the absolute `path`; False if it changed too recently to be believed.
 
         `about` is the stat that was the same before and after reading; `opened_ns` the time (`time.time_ns`) at which
@@ -66,9 +65,9 @@ class StatCache:
         """
         if max(about.st_mtime_ns, about.st_ctime_ns) > opened_ns - SETTLED_NS or opened_ns > time.time_ns():
             return False
-        key, entry = os.fsencode(path), _pack(about) + bytes.fromhex(digest)
-        if self._known.get(key) != entry:
-            self._known[key] = self._new[key] = entry
+        entry = _pack(about) + bytes.fromhex(digest)
+        if self._known.get(path) != entry:
+            self._known[path] = self._new[path] = entry
         return True
 
     def save(self) -> None:
@@ -128,7 +127,7 @@ class StatCache:
             return None
         if zlib.crc32(memoryview(data)[entries:end], zlib.crc32(_NUMBERS.pack(count, size))) != checksum:
             return None
-        keys = data[paths:end].split(b"\0")
+        keys = os.fsdecode(data[paths:end]).split("\0")
         if len(keys) != count + 1:
             return None
         values = [data[place : place + _ENTRY_SIZE] for place in range(entries, paths, _ENTRY_SIZE)]
@@ -138,11 +137,11 @@ class StatCache:
 
 
 def _pack(about: os.stat_result) -> bytes:
-    return _STAT.pack(about.st_ino & _U64, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    return _STAT.pack(about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
 
 
-def _segment(entries: dict[bytes, bytes]) -> bytes:
-    body = b"".join(entries.values()) + b"".join(key + b"\0" for key in entries)
+def _segment(entries: dict[str, bytes]) -> bytes:
+    body = b"".join(entries.values()) + os.fsencode("".join(f"{path}\0" for path in entries))
     size = len(body) - len(entries) * _ENTRY_SIZE
     checksum = zlib.crc32(body, zlib.crc32(_NUMBERS.pack(len(entries), size)))
     return _HEAD.pack(_MAGIC, len(entries), size, checksum) + body

@@ -44,13 +44,14 @@ class Effect:
 
     def digest(self, name: str) -> bytes:
         """SHA-256 over the table's name, its added rows by rid and its ended rids."""
-        return table_effect(name, (self.added[rid] for rid in sorted(self.added)), sorted(self.ended))
+        added = combine(self.added[rid] for rid in sorted(self.added))
+        ended = b"".join(rid.to_bytes(8, "little") for rid in sorted(self.ended))
+        return effect_digest(name, added, ended)
 
 
-def table_effect(name: str, added: Iterable[bytes], ended: Iterable[Rid]) -> bytes:
-    """The digest of what a change did to a table: digests of the rows added, by rid, and the rids ended, ascending."""
-    gone = b"".join(rid.to_bytes(8, "little") for rid in ended)
-    return hashlib.sha256(b"table1" + name.encode() + b"\0" + combine(added) + gone).digest()
+def effect_digest(name: str, added: bytes, ended: bytes) -> bytes:
+    """The digest of what a change did to a table: its added rows combined, and the ended rids, 8 bytes each."""
+    return hashlib.sha256(b"table1" + name.encode() + b"\0" + added + ended).digest()
 
 
 @dataclass(frozen=True, slots=True, order=True)

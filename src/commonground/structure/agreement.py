@@ -99,8 +99,6 @@ def alpha(readings: Readings, level: Level, *, resamples: int = 0, seed: int = 0
     was undefined in more than half of the resamples. Raises InvalidInput for ordinal or interval values that are not
     finite numbers.
     """
-    if level not in get_args(Level):
-        raise InvalidInput(f"{level!r} is not a level of measurement.", todo=f"Name one of {_or(get_args(Level))}.")
     if resamples < 0 or not 0 < confidence < 1:
         raise InvalidInput("The number of resamples is 0 or more, and the confidence lies between 0 and 1.")
     table = _pairable(readings, level)
@@ -184,6 +182,8 @@ class _Pairable:
 
 
 def _pairable(readings: Readings, level: Level) -> _Pairable:
+    if level not in get_args(Level):
+        raise InvalidInput(f"{level!r} is not a level of measurement.", todo=f"Name one of {_or(get_args(Level))}.")
     unit, value = readings.given()
     _, place, count = np.unique(unit, return_inverse=True, return_counts=True)
     rows = np.argsort(place, kind="stable")
@@ -201,25 +201,23 @@ def _alpha(table: _Pairable, level: Level, weight: IntArray) -> float | None:
     values sum to 2 (m sum(x^2) - sum(x)^2); for nominal to m^2 - sum(n_k^2).
     """
     of_category = np.bincount(table.code, weight[table.unit], len(table.categories))
-    if np.count_nonzero(of_category) < 2:  # noqa: PLR2004 - one category
-        return None
     total = of_category.sum()
     if level == "nominal":
         cells, times = np.unique(table.unit * len(table.categories) + table.code, return_counts=True)
         spread = table.size**2 - np.bincount(cells // len(table.categories), times**2, len(table.size))
         expected = total**2 - (of_category**2).sum()
     else:
-        if level == "interval":
-            score = table.categories.astype(np.float64)
-        else:
-            score = np.cumsum(of_category) - of_category / 2
+        ranked = level == "ordinal"
+        score = np.cumsum(of_category) - of_category / 2 if ranked else table.categories.astype(np.float64)
+        score -= score[np.flatnonzero(of_category)[0]]  # so that one category alone scores exactly 0
         value = score[table.code]
         apart = value - np.repeat(value[table.first], table.size)  # exactly 0 if all of a unit agree
-        sums = (np.bincount(table.unit, one, len(table.size)) for one in (apart, apart**2))
-        plain, squared = sums
+        plain, squared = (np.bincount(table.unit, one, len(table.size)) for one in (apart, apart**2))
         spread = 2 * (table.size * squared - plain**2)
         centre = (of_category * score).sum() / total
         expected = 2 * total * (of_category * (score - centre) ** 2).sum()
+    if not expected:
+        return None
     observed = (weight * spread / (table.size - 1)).sum()
     return float(1 - (total - 1) * observed / expected)
 
@@ -232,11 +230,13 @@ def _draw(units: int, seed: int, resample: int) -> IntArray:
 
 def _categories(value: AnyArray, *, numbers: bool) -> tuple[AnyArray, IntArray]:
     """The different values, ascending, and the place of each value among them."""
-    if numbers and (value.dtype.kind not in "iuf" or not np.isfinite(cast("RealArray", value)).all()):
+    if numbers and value.dtype.kind not in "iuf":
         raise InvalidInput(
-            "Distances need finite numbers, such as positions on a scale.",
-            todo="Take the values as nominal, or give their positions; mark missing values as missing.",
+            "Distances need numbers, such as positions on a scale.",
+            todo="Take the values as nominal, or give their positions.",
         )
+    if value.dtype.kind == "f" and not np.isfinite(cast("RealArray", value)).all():
+        raise InvalidInput("Some values are not finite.", todo="Mark missing values as missing.")
     if value.dtype.kind == "O" and not all(isinstance(one, str) for one in value.tolist()):
         raise InvalidInput("Values that are no numbers must be text.", todo="Mark missing values as missing.")
     categories, code = np.unique(value, return_inverse=True)

@@ -95,7 +95,7 @@ class RunInput:
 def _describe(used: UsedValues) -> dict[str, Any]:
     return {
         "feature": show_rid(used.feature),
-        "selector": str(used.selector),
+        "selector": used.selector.as_dict(),
         "values": used.rows.num_rows,
         "values_digest": used.digest,
         "left_out": dict(used.left_out),

@@ -1,0 +1,226 @@
+"""What is settled when a run begins: which execution it is, its code, its environment, its inputs, its folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from commonground.errors import CommonGroundError, StorageError
+from commonground.identity import Rid, show_rid
+from commonground.interfaces.client import ranks
+from commonground.interfaces.client.capture import Captured
+from commonground.operations import run_spool
+from commonground.operations.delivery import process_json
+from commonground.operations.executions import start_plan, used_edge
+from commonground.operations.inputs import Pin, resolve_input
+from commonground.operations.session import Session
+from commonground.store.processes import host_name
+from commonground.structure.execution_states import Status
+from commonground.structure.names import clean_name
+from commonground.structure.parameters import as_rows, find_seeds, flatten
+
+OUT_OF_REACH = (StorageError, OSError)
+"""What says that the catalogue cannot be had now, and not that something is wrong with the request."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """What `study.run(...)` was asked for."""
+
+    intent: str | None = None
+    inputs: Sequence[str] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None
+    scratch: bool | None = None
+    parent: Rid | None = None
+    argv: Sequence[str] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Begun:
+    """An execution that has begun, as far as this process is concerned."""
+
+    execution: Rid
+    """The execution."""
+    folder: Path
+    """The folder of its spool."""
+    writer: run_spool.RunWriter
+    """The spool of this process."""
+    owner: bool
+    """Whether this process ends it; False if a launcher does."""
+    pins: dict[str, tuple[Pin, Rid]]
+    """Inputs by name: what they are pinned to, and the rid of the edge."""
+    seeds: dict[str, Any]
+    """Parameters that are seeds."""
+    delivered: bool
+    """Whether the catalogue has the start."""
+
+
+def begin(session: Session, asked: Asked, captured: Captured) -> Begun:
+    """Begin an execution, or join the one of the launcher.
+
+    A start that fails, because an input is not there or a parameter cannot be kept, is recorded as a failed execution;
+    then its error is raised. If only the catalogue is out of reach, the start goes to the spool.
+    """
+    standing = ranks.find_standing(os.environ)
+    spools = spool_folder(session)
+    parent = asked.parent
+    launcher = ranks.launched(os.environ, session.ground.facts["study"])
+    if launcher is not None and parent is None:
+        folder = run_spool.folder_of(spools, launcher)
+        if folder.is_dir() and ranks.take_over(folder, standing):
+            return _join(session, asked, folder, launcher, standing)
+        parent = launcher
+    rid = session.ground.mint.one()
+    if launcher is None and not standing.alone and parent is None:
+        rid, parent = _among_ranks(session, spools, standing, rid)
+    return _start(session, asked, captured, rid, parent, spools, standing)
+
+
+def spool_folder(session: Session) -> Path:
+    """Where the spools lie: in the study, or if that cannot be written, in a folder of this person."""
+    own = session.ground.spool_folder
+    if os.access(own, os.W_OK | os.X_OK):
+        return own
+    return away_folder(session.ground.facts["study"])
+
+
+def away_folder(study: str) -> Path:
+    """The folder of this person for spools of a study that is out of reach."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    folder = state / "commonground" / "spool" / study
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def _join(session: Session, asked: Asked, folder: Path, rid: Rid, standing: ranks.Standing) -> Begun:
+    """Be the launcher's execution: what is asked for here is added to it."""
+    flat = flatten(asked.params)
+    writer = run_spool.RunWriter(folder / f"joined-{os.getpid()}{run_spool.SUFFIX}", execution=rid)
+    pins: dict[str, tuple[Pin, Rid]] = {}
+    if asked.inputs:
+        with session.ground.view() as view:
+            found = [resolve_input(view, text) for text in asked.inputs]
+        for pin, edge in zip(found, session.ground.mint.many(len(found)), strict=True):
+            pins[pin.name] = (pin, edge)
+            writer.append(run_spool.EDGE, {"edge": used_edge(edge, rid, pin), "files": []})
+    if flat:
+        writer.append(run_spool.PARAMS, {"rows": as_rows(flat)})
+    facts = {**standing.facts(), **dict(asked.details)}
+    if asked.intent:
+        facts["intent"] = asked.intent
+    if asked.name:
+        facts["run_name"] = asked.name
+    if facts:
+        writer.append(run_spool.FACT, facts)
+    return Begun(rid, folder, writer, owner=False, pins=pins, seeds=find_seeds(flat), delivered=True)
+
+
+def _among_ranks(session: Session, spools: Path, standing: ranks.Standing, rid: Rid) -> tuple[Rid, Rid | None]:
+    """The rid of this rank and of its parent: rank 0 is the execution that all agree on, the others its children."""
+    try:
+        agreed, _ = ranks.agree_on(spools, standing.job, session.ground.mint)
+    except OSError:
+        return rid, None
+    return (agreed, None) if standing.rank == 0 and standing.task is None else (rid, agreed)
+
+
+def _start(
+    session: Session,
+    asked: Asked,
+    captured: Captured,
+    rid: Rid,
+    parent: Rid | None,
+    spools: Path,
+    standing: ranks.Standing,
+) -> Begun:
+    problem: CommonGroundError | None = None
+    flat: dict[str, Any] = {}
+    pins: list[Pin] = []
+    try:
+        flat = flatten(asked.params)
+        if asked.inputs:
+            with session.ground.view() as view:
+                pins = [resolve_input(view, text) for text in asked.inputs]
+    except CommonGroundError as error:
+        problem = error
+    seeds = find_seeds(flat)
+    now = session.ground.clock()
+    name = asked.name or f"{captured.stem}-{show_rid(rid)[-6:].lower()}"
+    fields = {
+        "rid": rid,
+        "person": session.actor.person,
+        "name": clean_name(name, "run's name"),
+        "status": str(Status.FAILED if problem else Status.RUNNING),
+        "reason": f"It could not start: {problem.what}" if problem else None,
+        "scratch": int(captured.scratch if asked.scratch is None else asked.scratch),
+        "parent": parent,
+        "place": host_name().partition("/")[0],
+        "environment": captured.environment,
+        "argv": list(asked.argv or captured.argv),
+        "seed": json.dumps(seeds, sort_keys=True) if seeds else None,
+        "started_at": now,
+        "ended_at": now if problem else None,
+        "details": {**captured.details, **standing.facts(), **dict(asked.details), "pid": os.getpid()},
+    }
+    folder = run_spool.folder_of(spools, rid)
+    folder.mkdir(parents=True, exist_ok=True)
+    edges = session.ground.mint.many(len(pins)) if pins else range(0)
+    plan = start_plan(
+        session.ground.mint,
+        execution=fields,
+        workflow=captured.workflow,
+        params=as_rows(flat),
+        edges=[used_edge(edge, rid, pin) for edge, pin in zip(edges, pins, strict=True)],
+        lease={"process": process_json(), "spool": str(folder), "seen_at": now},
+        files=captured.write_files(folder),
+    )
+    writer = run_spool.RunWriter(folder / f"run-{os.getpid()}{run_spool.SUFFIX}", execution=rid)
+    start = {
+        "plan": plan.id,
+        "at": plan.at,
+        "args": plan.args,
+        "why": asked.intent,
+        "made_at": now,
+        "files": [Path(path).name for path in plan.payload["files"]],
+    }
+    writer.append(run_spool.START, start)
+    delivered = _deliver(session, plan, asked.intent, now)
+    if delivered:
+        captured.delivered()
+    if problem is not None:
+        _end_failed(folder, writer, delivered=delivered)
+        raise problem
+    found = {pin.name: (pin, edge) for pin, edge in zip(pins, edges, strict=True)}
+    return Begun(rid, folder, writer, owner=True, pins=found, seeds=seeds, delivered=delivered)
+
+
+def _deliver(session: Session, plan: Any, why: str | None, made_at: int) -> bool:  # noqa: ANN401 - a Plan
+    try:
+        session.commit(plan, why, made_at=made_at)
+    except OUT_OF_REACH as error:
+        tell(f"The catalogue is out of reach ({error}); the run is kept in its spool.")
+        return False
+    return True
+
+
+def _end_failed(folder: Path, writer: run_spool.RunWriter, *, delivered: bool) -> None:
+    if not delivered:
+        writer.close()
+        return
+    writer.discard()
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+
+
+def tell(text: str) -> None:
+    """Say something to whoever watches, where no exception may be raised."""
+    first = text.splitlines()[0]
+    sys.stderr.write(f"commonground: {first} `cg sync` delivers what is kept.\n")

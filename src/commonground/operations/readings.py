@@ -1,0 +1,199 @@
+"""Bringing an annotator's export in: who said what of which entity, one batch a feature, all in one change.
+
+Features that are not there are declared as their values prove them to be. A reading that says what the same reader said
+last of the same entity is not written again, so the second delivery of a file changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from commonground.exchange import annotator_tables
+from commonground.exchange.readings import ReadingDraft
+from commonground.identity import Rid
+from commonground.operations.features import check_values, describe_feature, name_entities, name_raters
+from commonground.operations.importing import inspect_table, keep_source
+from commonground.operations.plans import Bulk, Plan, Reading
+from commonground.store.ground import Ground
+from commonground.store.transaction import Transaction
+from commonground.structure import assets, entities, features, people
+from commonground.structure.column_types import Holds
+from commonground.structure.entities import EntityType
+from commonground.structure.features import Feature
+from commonground.structure.names import name_key
+
+
+def plan_readings(
+    on: Reading,
+    *,
+    path: Path | str,
+    type: str,  # noqa: A002 - the word at every door
+    entity: str,
+    rater: str,
+    values: Sequence[str] | None = None,
+    feature: str | None = None,
+    value: str | None = None,
+    slots: bool = False,
+    slot_scope: str | None = None,
+    cannot: Mapping[str, str] | None = None,
+    allowed: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Import readings of entities of a type.
+
+    A wide table has a column for each feature (`values`); a long one names the feature in a column (`feature`) and what
+    was said in another (`value`). With `slots` the readers are known only within the entity that the link `slot_scope`
+    leads to; else they are people of the study. `cannot` maps markers to the reason why there is no value.
+    """
+    kind = entities.get_type(on.view, type)
+    source = Path(path)
+    draft = _draft(source, entity, rater, values, feature, value, cannot, allowed).check()
+    columns = _collect(draft)
+    rids = name_entities(on, kind, columns["entity"])
+    scope = slot_scope if slots or slot_scope else None
+    raters, new_slots = name_raters(on, kind, rids, columns["rater"], scope, as_slots=bool(slots or slot_scope))
+    kept = keep_source(on, draft.digest, source, "table", on.mint()[0])
+    origin = kept["rid"] if kept else _known_source(on, draft.digest)
+    declared: list[dict[str, Any]] = []
+    bulk: list[Bulk] = []
+    same = 0
+    for drafted in draft.features:
+        one, row = _feature(on, kind, drafted.name, drafted.type)
+        rows = [i for i, name in enumerate(columns["feature"]) if name == drafted.name]
+        given = {name: [cells[i] for i in rows] for name, cells in columns.items()}
+        stored = check_values(on, one, given["value"], given["reason"], len(rows))
+        at_rows = np.array(rows, dtype=np.int64)
+        fresh = _fresh(on, one if row is None else None, rids[at_rows], raters[at_rows], stored)
+        same += len(rows) - len(fresh)
+        if row is not None:
+            declared.append(row)
+        if fresh:
+            bulk.append(
+                Bulk(
+                    on.mint()[0],
+                    one.table.name,
+                    one.rid,
+                    {
+                        "entity": rids[at_rows[fresh]],
+                        "value": [stored[i] for i in fresh],
+                        "rater": raters[at_rows[fresh]],
+                        "reason": [given["reason"][i] for i in fresh],
+                    },
+                    origin,
+                )
+            )
+    nothing = not bulk and not declared
+    return Plan(
+        id=on.mint()[0],
+        verb="import readings",
+        args={
+            "source": None if nothing else kept,
+            "file": source.name,
+            "file digest": draft.digest,
+            "declares": declared,
+            "slots": [[slot.rid, slot.scope, slot.label] for slot in new_slots] if bulk else [],
+            "batches": [[one.batch, one.subject, len(one.columns["entity"])] for one in bulk],
+        },
+        at=on.view.change,
+        anchors=tuple(dict.fromkeys([*(one.subject for one in bulk), *([kept["rid"]] if kept and not nothing else [])])),
+        effect={
+            "from": source.name,
+            "readings": sum(len(one.columns["entity"]) for one in bulk),
+            "said already": same,
+            "features": [drafted.name for drafted in draft.features],
+            "declares": [row["name"] for row in declared],
+            "new readers": len(new_slots) if bulk else 0,
+            **({"notes": list(draft.notes)} if draft.notes else {}),
+        },
+        bulk=tuple(bulk),
+        payload={"path": str(source)},
+        nothing=nothing,
+    )
+
+
+def stage_readings(ground: Ground, plan: Plan) -> None:
+    """Keep the file itself."""
+    source = plan.args["source"]
+    if source and source["reference"] is None:
+        ground.blobs.put_file(Path(plan.payload["path"]))
+
+
+def apply_readings(tx: Transaction, plan: Plan, _staged: None) -> None:
+    """Declare the features and the readers that are new; the readings are the plan's bulk rows."""
+    if plan.args["source"]:
+        assets.add_assets(tx, [plan.args["source"]])
+    for row in plan.args["declares"]:
+        features.add_feature(tx, row)
+    people.add_slots(tx, [people.Slot(*slot) for slot in plan.args["slots"]])
+    for batch, _, _ in plan.args["batches"]:
+        features.register_batch(tx, batch)
+
+
+def _draft(
+    source: Path,
+    entity: str,
+    rater: str,
+    values: Sequence[str] | None,
+    feature: str | None,
+    value: str | None,
+    cannot: Mapping[str, str] | None,
+    allowed: Mapping[str, Any] | None,
+) -> ReadingDraft:
+    table = inspect_table(source, types={entity: "text", rater: "text"})
+    if feature and value:
+        return annotator_tables.from_long(
+            table, entity=entity, rater=rater, feature=feature, value=value, cannot=cannot, allowed=allowed
+        )
+    named = list(values or [name for name in table.names if name not in {entity, rater}])
+    return annotator_tables.from_wide(
+        table, entity=entity, rater=rater, values=named, cannot=cannot, allowed=allowed
+    )
+
+
+def _collect(draft: ReadingDraft) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {name: [] for name in ("entity", "rater", "feature", "value", "reason")}
+    for chunk in draft.chunks():
+        for name, cells in columns.items():
+            cells.extend(chunk[name])
+    return columns
+
+
+def _known_source(on: Reading, digest: str) -> Rid | None:
+    found = assets.find_by_digest(on.view, digest)
+    return found[0].rid if found else None
+
+
+def _feature(on: Reading, kind: EntityType, name: str, holds: str) -> tuple[Feature, dict[str, Any] | None]:
+    for one in features.list_features(on.view, kind.rid):
+        if name_key(one.name) == name_key(name):
+            return one, None
+    row = describe_feature(
+        on, kind, name, holds, None, None, None, ordered=holds == "int", unit=None, description=None
+    )
+    declared = Feature(
+        row["rid"], row["name"], kind.rid, None, Holds(holds), None, None, None, bool(row["ordered"]), None
+    )
+    return declared, row
+
+
+def _fresh(
+    on: Reading,
+    one: Feature | None,
+    rids: np.ndarray[Any, Any],
+    raters: np.ndarray[Any, Any],
+    stored: Sequence[Any],
+) -> list[int]:
+    """The rows that say something else than the same reader said last of the same entity."""
+    if one is None:
+        return list(range(len(stored)))
+    there = features.read_values(on.view, one)
+    newest: dict[tuple[int, int], Any] = {}
+    for row in np.lexsort((there.ordinal, there.told)).tolist():
+        said = None if there.missing[row] else there.value[row]
+        newest[int(there.entity[row]), int(there.rater[row])] = said
+    absent = object()
+    pairs = zip(rids.tolist(), raters.tolist(), strict=True)
+    return [i for i, pair in enumerate(pairs) if newest.get(pair, absent) != stored[i]]

@@ -1,0 +1,259 @@
+"""Seeded splits and subsamples that anybody can repeat: the same on every machine, with no random generator.
+
+Entities are put in order by SHA-256 of the seed and the key of their group (or of themselves), and the order is cut.
+
+- Entities of one group never part. A group lies with the stratum that most of its entities have.
+- Without groups every stratum is divided to within one entity of its share, and so is the whole with two parts.
+- With groups the cuts fall between groups; then groups move, one at a time, as long as that brings the numbers of each
+  stratum and of the whole nearer to their shares (the sum of squared deviations over the expected number falls).
+- The order hangs on the seed and the keys alone. Entities that are added later leave the order of the others as it is:
+  only those beside a cut can change their part. That holds within each stratum, but for one entity by rounding. With
+  groups it holds for the order and the first cuts; the moves afterwards can take along further groups.
+- The sequence of the input, and of the parts in `shares`, changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from commonground.errors import InvalidInput
+
+IntArray = npt.NDArray[np.int64]
+Labels = Sequence[object] | npt.NDArray[np.generic]
+
+TOLERANCE = 1e-9
+MOST_PASSES = 20
+
+
+def split(
+    entities: Sequence[int] | IntArray,
+    shares: Mapping[str, float],
+    *,
+    seed: int,
+    strata: Labels | None = None,
+    groups: Labels | None = None,
+) -> dict[str, IntArray]:
+    """Divides entities into named parts; each part's entities ascend.
+
+    `strata` and `groups` hold a label for each entity: text, an integer, a real or a boolean. Raises InvalidInput for
+    an entity that comes twice, a missing label, shares that are not positive or do not sum to 1, and for a part that
+    would be empty.
+    """
+    faults = _share_faults(shares)
+    units = _units(entities, seed, strata, groups, "split1", faults)
+    names = sorted(shares)
+    exact = [Fraction(repr(float(shares[name]))) for name in names]
+    part = _parts(units, [share / sum(exact) for share in exact])
+    parts = {name: np.sort(units.entities[part == names.index(name)]) for name in shares}
+    empty = [name for name, members in parts.items() if not len(members)]
+    if empty:
+        raise InvalidInput(
+            f"{len(units.entities)} entities in {len(units.sizes)} groups leave a part empty: {', '.join(empty)}.",
+            todo="Give it a larger share, or split more entities.",
+        )
+    return parts
+
+
+def subsample(
+    entities: Sequence[int] | IntArray,
+    *,
+    seed: int,
+    size: int | None = None,
+    share: float | None = None,
+    strata: Labels | None = None,
+    groups: Labels | None = None,
+) -> IntArray:
+    """A part of the entities, ascending: `size` of them, or a `share` of them.
+
+    Without groups exactly `size`; with groups as near as whole groups come. Without groups and strata a smaller
+    subsample of one seed lies within every larger one. Raises InvalidInput for both or none of `size` and `share`, for
+    more than there are, for a subsample that would be empty, and as `split` does.
+    """
+    faults = []
+    if (size is None) == (share is None):
+        faults.append("give either a size or a share")
+    elif size is not None and not 1 <= size <= len(entities):
+        faults.append(f"the size lies between 1 and {len(entities)}, not at {size}")
+    elif share is not None and not 0 < share <= 1:
+        faults.append(f"the share lies above 0 and not above 1, not at {share}")
+    units = _units(entities, seed, strata, groups, "subsample1", faults)
+    kept = Fraction(size, len(entities)) if size is not None else Fraction(repr(float(cast("float", share))))
+    if kept == 1:
+        return np.sort(units.entities)
+    chosen = np.sort(units.entities[_parts(units, [kept, 1 - kept]) == 0])
+    if not len(chosen):
+        raise InvalidInput("The subsample would be empty.", todo="Ask for more.")
+    return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class _Units:
+    """What cannot be divided: groups of entities, in the order of the seed."""
+
+    entities: IntArray
+    group: IntArray  # of each entity: the place of its group in the order
+    stratum: IntArray  # of each entity: the place of its stratum in the order
+    sizes: IntArray  # of each group: its number of entities
+    home: IntArray  # of each group: the stratum of most of its entities
+
+
+def _units(
+    entities: Sequence[int] | IntArray,
+    seed: int,
+    strata: Labels | None,
+    groups: Labels | None,
+    purpose: str,
+    faults: list[str],
+) -> _Units:
+    """Checks everything that was given, the faults found before included, and brings it in order."""
+    given = np.asarray(entities)
+    if given.ndim != 1 or (given.dtype.kind not in "iu" and len(given)):
+        raise InvalidInput("The entities are not given by their ids.", todo="Give a list of integers.")
+    if not len(given):
+        faults.append("there are no entities")
+    elif len(np.unique(given)) < len(given):
+        faults.append("an entity comes twice")
+    for what, labels in (("strata", strata), ("groups", groups)):
+        if labels is not None and len(labels) != len(given):
+            faults.append(f"{len(labels)} {what} for {len(given)} entities")
+        elif labels is not None and (missing := sum(_key(label) == b"" for label in _plain(labels))):
+            faults.append(f"{missing} of the {what} are missing or no text, number or boolean")
+    if faults:
+        raise InvalidInput("These entities cannot be divided like this.", faults=faults)
+    group = _in_order(given if groups is None else groups, f"{purpose} group {seed} ")
+    stratum = _in_order([0] * len(given) if strata is None else strata, f"{purpose} stratum {seed} ")
+    # of each group the most frequent stratum, the earlier one if two are as frequent
+    width = int(stratum.max()) + 1
+    cells, times = np.unique(group * width + stratum, return_counts=True)
+    owner, place = cells // width, cells % width
+    turn = np.lexsort((place, -times, owner))
+    home = place[turn][np.diff(owner[turn], prepend=-1) > 0]
+    return _Units(given.astype(np.int64), group, stratum, np.bincount(group), home)
+
+
+def _in_order(labels: Labels, prefix: str) -> IntArray:
+    """For each label its place among the different labels, ordered by SHA-256 of the prefix and the label's key."""
+    place_of: dict[bytes, int] = {}
+    code = np.array([place_of.setdefault(_key(label), len(place_of)) for label in _plain(labels)], np.int64)
+    start, sha256 = prefix.encode(), hashlib.sha256
+    digests = [sha256(start + key).digest() for key in place_of]
+    rank = np.empty(len(digests), np.int64)
+    rank[sorted(range(len(digests)), key=digests.__getitem__)] = np.arange(len(digests))
+    return rank[code]
+
+
+def _parts(units: _Units, shares: Sequence[Fraction]) -> IntArray:
+    """The part of each entity: every stratum's groups in order, cut where its quotas are full."""
+    part = np.zeros(len(units.sizes), np.int64)
+    owed = [Fraction(0)] * len(shares)
+    ordered = np.argsort(units.home, kind="stable")
+    for members in np.split(ordered, np.flatnonzero(np.diff(units.home[ordered])) + 1):
+        sizes = units.sizes[members]
+        filled = np.cumsum(sizes)
+        quotas, owed = _quotas(int(filled[-1]), shares, owed)
+        middle = filled - sizes / 2
+        part[members] = np.searchsorted(np.cumsum(quotas)[:-1], middle, side="right")
+    if units.sizes.max() > 1:
+        _balance(units, [float(share) for share in shares], part)
+    return part[units.group]
+
+
+def _quotas(total: int, shares: Sequence[Fraction], owed: Sequence[Fraction]) -> tuple[list[int], list[Fraction]]:
+    """Whole numbers nearest to the shares, and what each part is owed after them.
+
+    Each part gets its share rounded down; the rest goes, one each, to the largest remainders, to which is added what
+    strata before have left owing. A tie goes to the larger share, then to the earlier name.
+    """
+    exact = [total * share for share in shares]
+    quotas = [math.floor(one) for one in exact]
+    due = [one - quota + debt for one, quota, debt in zip(exact, quotas, owed, strict=True)]
+    candidates = [part for part in range(len(shares)) if exact[part] > quotas[part]]
+    candidates.sort(key=lambda part: (-due[part], -shares[part], part))
+    for part in candidates[: total - sum(quotas)]:
+        quotas[part] += 1
+        due[part] -= 1
+    return quotas, due
+
+
+def _balance(units: _Units, shares: Sequence[float], part: IntArray) -> None:
+    """Moves groups between parts, in their order, as long as a move brings the numbers nearer to the shares."""
+    strata = int(units.stratum.max()) + 1
+    cells, times = np.unique(units.group * strata + units.stratum, return_counts=True)
+    content: list[list[tuple[int, int]]] = [[(strata, size)] for size in units.sizes.tolist()]
+    for cell, count in zip(cells.tolist(), times.tolist(), strict=True):
+        content[cell // strata].append((cell % strata, count))
+    wanted = [
+        [number * share for share in shares] for number in [*np.bincount(units.stratum).tolist(), len(units.group)]
+    ]
+    over = [[-one for one in row] for row in wanted]
+    members = [0] * len(shares)
+    places: list[int] = part.tolist()
+    for group, place in enumerate(places):
+        members[place] += 1
+        for stratum, count in content[group]:
+            over[stratum][place] += count
+
+    def gain(group: int, source: int, target: int) -> float:
+        change = 0.0
+        for stratum, count in content[group]:
+            row, goal = over[stratum], wanted[stratum]
+            change += (count - 2 * row[source]) * count / goal[source] + (count + 2 * row[target]) * count / goal[
+                target
+            ]
+        return -change
+
+    for _ in range(MOST_PASSES):
+        moved = False
+        for group, source in enumerate(places):
+            if members[source] == 1:
+                continue
+            best = max(range(len(shares)), key=lambda target: gain(group, source, target) if target != source else 0.0)
+            if best == source or gain(group, source, best) <= TOLERANCE:
+                continue
+            for stratum, count in content[group]:
+                over[stratum][source] -= count
+                over[stratum][best] += count
+            members[source] -= 1
+            members[best] += 1
+            places[group] = best
+            moved = True
+        if not moved:
+            break
+    part[:] = places
+
+
+def _share_faults(shares: Mapping[str, float]) -> list[str]:
+    faults = []
+    if len(shares) < 2:  # noqa: PLR2004 - one part is no split
+        faults.append("a split has two parts or more")
+    if "" in shares:
+        faults.append("a part has no name")
+    wrong = [name for name, share in shares.items() if not share > 0]
+    if wrong:
+        faults.append(f"the share of {', '.join(wrong)} is not above 0")
+    elif abs(math.fsum(shares.values()) - 1) > TOLERANCE:
+        faults.append(f"the shares sum to {math.fsum(shares.values())}, not to 1")
+    return faults
+
+
+def _plain(labels: Labels) -> list[object]:
+    return cast("list[object]", labels.tolist() if isinstance(labels, np.ndarray) else list(labels))
+
+
+def _key(label: object) -> bytes:
+    """Bytes that differ when labels do, empty for what is no label."""
+    if isinstance(label, np.generic):
+        label = label.item()
+    if isinstance(label, str):
+        return b"t" + label.encode("utf-8", "surrogatepass")
+    if isinstance(label, bool | int) or (isinstance(label, float) and math.isfinite(label)):
+        return type(label).__name__.encode() + repr(label).encode()
+    return b""
