@@ -118,7 +118,7 @@ def test_encodings_are_told_and_read(write, encoding):
 
 def test_a_stated_encoding_is_used(write):
     """An encoding that cannot be guessed can be stated."""
-    assert read(inspect(write("a\nПривет\n", "koi8-r"), encoding="koi8-r")) == {"a": ["Привет"]}
+    assert read(inspect(write("a\nДЖЩ\n", "koi8-r"), encoding="koi8-r")) == {"a": ["ДЖЩ"]}
 
 
 def test_a_stated_encoding_that_cannot_be_is_a_broken_file(write):
@@ -230,12 +230,11 @@ def test_a_line_without_end_stops_the_reading(write):
     assert faults(draft) == [("unreadable", None, 3, None)]
 
 
-def test_many_broken_quotes_cannot_make_reading_slow(write):
-    """What is read again after broken quotes is bounded; then reading stops and says so."""
-    lines = '1,"\n' + ('"",' * 20_000 + '"\n') + ("2,x" + "y" * 500 + "\n") * 200_000
-    path = write("a,b\n" + lines * 2)
-    draft = inspect(path)
-    assert draft.faults[-1].kind in {"broken-quotes", "ragged-row", "unreadable"}
+def test_a_file_of_broken_quotes_lists_each_line_once(write):
+    """Lines that are read again after a broken quote are judged once, whatever quotes they hold themselves."""
+    draft = inspect(write("a,b\n" + '1,"x\n' * 20_000))
+    assert draft.fault_count == 20_000
+    assert [fault.row for fault in draft.faults[:SHOWN]] == list(range(1, SHOWN + 1))
 
 
 def test_keys_that_repeat_or_lack_are_all_listed(write):
@@ -298,14 +297,17 @@ CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 @given(
     rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=8),
-    delimiter=st.sampled_from(",;\t|"),
-    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC, csv.QUOTE_MINIMAL]),
-    ends=st.sampled_from(["\r\n", "\n", "\r"]),
+    dialect=st.tuples(
+        st.sampled_from(",;\t|"),
+        st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC, csv.QUOTE_MINIMAL]),
+        st.sampled_from(["\r\n", "\n", "\r"]),
+    ),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
     size=st.integers(1, 9),
 )
-def test_what_a_csv_writer_wrote_is_read_back(tmp_path_factory, rows, delimiter, quoting, ends, encoding, size):
+def test_what_a_csv_writer_wrote_is_read_back(tmp_path_factory, rows, dialect, encoding, size):
     """Any text in any dialect comes back as it was, in chunks of any size."""
+    delimiter, quoting, ends = dialect
     if ends != "\r\n":
         quoting = csv.QUOTE_ALL
     out = io.StringIO()
@@ -377,9 +379,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
 
 def test_inspecting_holds_no_rows(tmp_path):
-    """Without a key, inspecting 16 times as many rows takes at most the memory of one page more."""
+    """Without a key, inspecting five times as many rows takes at most the memory of one page more."""
     peaks = []
-    for rows in (20_000, 320_000):
+    for rows in (20_000, 100_000):
         path = tmp_path / f"{rows}.csv"
         with path.open("w") as file:
             file.write("id,v\n")

@@ -37,8 +37,6 @@ DELIMITERS: Final = (",", ";", "\t", "|")
 _NAMES: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _LINE_LIMIT: Final = 1 << 24
 """A line, or the lines of one row, longer than this many characters cannot be a row."""
-_AGAIN_LIMIT: Final = 1 << 26
-"""Characters read again after broken quotes; more would make a hostile file slow."""
 _FIELD_LIMIT: Final = 1 << 26
 _SAMPLE_LINES: Final = 500
 _SAMPLE_TEXT: Final = 1 << 20
@@ -58,7 +56,6 @@ class _Lines:
         self._returned: deque[str] = deque()
         self.number = 0
         self.blank = 0
-        self.read_again = 0
         self.pulled: list[str] = []
         self.length = 0
         self.suspect = False
@@ -90,7 +87,6 @@ class _Lines:
         again = self.pulled[1:]
         self._returned.extendleft(reversed(again))
         self.number -= len(again)
-        self.read_again += self.length
 
 
 @dataclass(slots=True)
@@ -111,6 +107,9 @@ class _Record:
     line: int
     cells: list[str]
     suspect: bool
+    problem: str = ""
+    """Why the line has no cells."""
+    text: str = ""
 
 
 def inspect(
@@ -185,7 +184,7 @@ def _form(source: Path, encoding: TextEncoding, delimiter: str | None, faults: F
         raise BrokenFile(
             f"{source.name} has no header line that can be read.",
             todo="Export it again, with the names of its columns.",
-            faults=[str(fault) for fault in faults.listed()],
+            faults=[] if header is None else [f"line {header.line}: {header.problem}"],
         )
     names = [clean_name(name.removeprefix("\ufeff")) for name in header.cells]
     for place, name in enumerate(names, start=1):
@@ -237,17 +236,14 @@ def _records(lines: _Lines, form: _Form, faults: FaultList | None) -> Iterator[_
         except StopIteration:
             return
         except (csv.Error, _TooLong) as error:
-            too_long = len(lines.pulled) == 1 and isinstance(error, _TooLong)
-            if too_long or lines.read_again > _AGAIN_LIMIT:
+            if len(lines.pulled) == 1 and isinstance(error, _TooLong):
                 if faults is not None:
-                    why = "the line is longer than 16 MiB" if too_long else "too many quotes do not close"
-                    faults.add("unreadable", f"{why}; reading stopped here", line=start)
+                    words = "the line is longer than any row; reading stopped here"
+                    faults.add("unreadable", words, line=start, sample=lines.pulled[0])
                 return
-            if faults is not None:
-                faults.add("broken-quotes", _quote_words(error), line=start, sample=lines.pulled[0])
+            yield _Record(start, [], suspect=True, problem=_quote_words(error), text=lines.pulled[0])
             lines.give_back()
             reader = csv.reader(lines, delimiter=form.delimiter, strict=True)
-            yield _Record(start, [], suspect=True)
             continue
         if not cells:
             lines.blank += 1
@@ -292,6 +288,8 @@ def _rows(form: _Form, faults: FaultList | None) -> Iterator[Row]:
 def _fits(record: _Record, row: int, form: _Form, faults: FaultList | None) -> bool:
     width = len(form.names)
     if not record.cells:
+        if faults is not None:
+            faults.add("broken-quotes", record.problem, row=row, line=record.line, sample=record.text)
         return False
     if len(record.cells) != width:
         if not any(record.cells):

@@ -22,11 +22,12 @@ from commonground.operations import run_spool
 from commonground.operations.output_log import log_asset
 from commonground.operations.run_spool import Gathered, RunWriter
 from commonground.operations.session import Session
+from commonground.operations.values import write_values
 from commonground.store.faults import point
 from commonground.store.processes import ProcessMark, process_alive, this_process
-from commonground.store.spool import SpoolWriter
-from commonground.structure import executions
-from commonground.structure.execution_states import Status, is_lost
+from commonground.store.spool import SpoolWriter, read
+from commonground.structure import executions, metrics
+from commonground.structure.execution_states import ENDED, Status, is_lost
 from commonground.structure.tables import execution as execution_table
 
 LEASE_S = 900.0
@@ -96,12 +97,23 @@ def finish(
     return gathered
 
 
-def deliver_start(session: Session, start: Mapping[str, Any], folder: Path, execution: Rid) -> None:
-    """Commit the start that a spool's first record holds."""
-    gathered = Gathered(folder, execution, start=dict(start))
-    plan = gathered.start_plan()
-    if plan is not None:
-        session.commit(plan, start.get("why"), made_at=start.get("made_at"))
+def show_progress(session: Session, path: Path, execution: Rid, place: tuple[int, int]) -> tuple[int, int]:
+    """Put the metrics that are new in a spool into the catalogue, and say that the run was heard of.
+
+    `place` is where the last call left off (byte, record); the new place is returned. No change is made by this: points
+    of an open execution may be appended, and the end delivers them all once more.
+    """
+    content = read(path, offset=place[0], after=place[1])
+    points = [
+        (key, record.payload["s"], record.payload["a"], float(value))
+        for record in content.records
+        if record.kind == run_spool.METRIC
+        for key, value in record.payload["v"].items()
+    ]
+    with session.ground.database.write() as connection:
+        if executions.renew_lease(connection, execution, session.ground.clock()):
+            metrics.add_points(connection, execution, points)
+    return content.offset, content.last
 
 
 def _deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
@@ -111,6 +123,10 @@ def _deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
             if _still_writing(gathered, session.ground.clock(), folder):
                 return Delivered(rid, "running", "running")
             point("deliver.before")
+            if gathered.final is None and gathered.start is not None and _has_ended(gathered.start):
+                deliver_start(session, gathered)
+                shutil.rmtree(folder, ignore_errors=True)
+                return Delivered(rid, gathered.start["args"]["execution"]["status"], "delivered")
             final = gathered.final or _write_final(session, gathered)
             _commit(session, gathered, final)
             point("deliver.after")
@@ -124,19 +140,29 @@ def _deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
         return Delivered(rid, None, f"The spool cannot be read: {error.strerror}.")
 
 
+def deliver_start(session: Session, gathered: Gathered) -> None:
+    """Commit the start that a spool holds, if it holds one."""
+    plan, told = gathered.start_plan(), gathered.start or {}
+    if plan is not None:
+        session.commit(plan, told.get("why"), made_at=told.get("made_at"))
+
+
+def _has_ended(start: Mapping[str, Any]) -> bool:
+    """Whether the start says that the execution failed before it ran."""
+    return Status(start["args"]["execution"]["status"]) in ENDED
+
+
 def _commit(session: Session, gathered: Gathered, final: Mapping[str, Any]) -> None:
-    start = gathered.start_plan()
-    told = gathered.start or {}
-    if start is not None:
-        session.commit(start, told.get("why"), made_at=told.get("made_at"))
+    deliver_start(session, gathered)
     if not _is_known(session, gathered.execution):
         raise StorageError(
             f"The start of execution {show_rid(gathered.execution)} is not on record, and its spool does not hold it.",
             todo="Deliver the spool to the study that it belongs to.",
             kept="The spool was left as it is.",
         )
-    for values in gathered.values:
-        session.write("execution values", execution=gathered.execution, **values)
+    for told in gathered.values:
+        edge = write_values(session, gathered.execution, told)
+        gathered.edges[edge["rid"]] = edge
     session.commit(gathered.final_plan(final), final.get("why"), made_at=final["ended_at"])
 
 
@@ -178,8 +204,12 @@ def _close_abandoned(session: Session, seen: set[Rid]) -> list[Delivered]:
             continue
         if not is_lost(now, lease.seen_at, LEASE_S, alive):
             continue
-        reason = "Its process is gone, and its spool is not on this machine." if alive is False else (
-            f"Nothing was heard of it for more than {LEASE_S / 60:.0f} minutes, from {mark.host.partition('/')[0]}."
+        reason = (
+            "Its process is gone, and its spool is not on this machine."
+            if alive is False
+            else (
+                f"Nothing was heard of it for more than {LEASE_S / 60:.0f} minutes, from {mark.host.partition('/')[0]}."
+            )
         )
         try:
             session.write("execution finish", execution=lease.execution, status=str(Status.LOST), reason=reason)

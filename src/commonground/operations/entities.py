@@ -169,7 +169,9 @@ def describe_columns(
     taken = {name_key(column.name) for column in known} | {"key", "rid"}
     faults: list[str] = []
     rows: list[dict[str, Any]] = []
-    for position, (rid, column) in enumerate(zip(on.mint(len(told)) if told else (), told, strict=True), len(known) + 1):
+    for position, (rid, column) in enumerate(
+        zip(on.mint(len(told)) if told else (), told, strict=True), len(known) + 1
+    ):
         try:
             name = clean_name(column.name, "column's name")
             if name_key(name) in taken:
@@ -369,5 +371,5 @@ def _digest_rows(rows: Sequence[Mapping[str, Any]]) -> str | None:
         values = [row.get(name) for row in rows]
         sample = next((value for value in values if value is not None), 0)
         kind = "text" if isinstance(sample, str) else "real" if isinstance(sample, float) else "int"
-        columns.append(Column(name, kind, values))
+        columns.append(Column(name, kind, values))  # type: ignore[arg-type]
     return table_digest(columns, ["rid"])

@@ -27,6 +27,7 @@ from commonground.store.ground import Ground
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
 from commonground.structure import executions, metrics, tables, workflows
+from commonground.structure.assets import add_assets
 from commonground.structure.execution_states import ENDED, Status
 from commonground.structure.lineage import PRODUCED, USED, Edge, add_edges, replace_edges
 from commonground.structure.metrics import Point, digest_of_points
@@ -251,19 +252,16 @@ def apply_finish(tx: Transaction, plan: Plan, staged: None = None) -> None:
     executions.change_execution(tx, rid, changes)
     add_params(tx.connection, rid, args["params"], new=False)
     if args["assets"]:
-        tx.register(Kind.ASSET, [asset["rid"] for asset in args["assets"]])
-        tx.insert(tables.asset, args["assets"])
-        put(
-            tx.connection,
-            [Document(one["rid"], Kind.ASSET, one["name"], one.get("description") or "") for one in args["assets"]],
-        )
+        add_assets(tx, args["assets"])
     add_edges(tx, [Edge(**edge) for edge in args["edges"]])
     replace_edges(tx, [Edge(**edge) for edge in args["said"]])
     points = [tuple(one) for one in plan.payload.get("points", ())]
     told = args["metrics"]
     if len(points) != told["points"] or (points and digest_of_points(points) != told["digest"]):
         raise Corrupt("The metrics are not the ones that were recorded.", todo="Deliver the run's spool again.")
-    metrics.add_points(tx.connection, rid, points)
+    if points and metrics.count_points(tx.connection, rid) != len(points):
+        # What was shown as progress is there already; points are kept once.
+        metrics.add_points(tx.connection, rid, points)
     executions.drop_lease(tx.connection, rid)
 
 
@@ -312,8 +310,5 @@ def _take_files(ground: Ground, plan: Plan) -> None:
 
 def _is_lost(tx: Transaction, rid: Rid) -> bool:
     table = tables.execution
-    row = tx.connection.execute(
-        table.select().where(table.c.rid == rid, table.c.until.is_(None))
-    ).first()
+    row = tx.connection.execute(table.select().where(table.c.rid == rid, table.c.until.is_(None))).first()
     return row is not None and row.status == Status.LOST
-

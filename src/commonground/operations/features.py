@@ -246,7 +246,7 @@ def _entities(
     if (keys is None) == (given is None):
         raise InvalidInput("Name the entities by key or by rid, one of the two.")
     if keys is not None:
-        return name_entities(on, kind, keys).tolist()
+        return [int(rid) for rid in name_entities(on, kind, keys)]
     rids = [int(rid) for rid in (given if given is not None else [])]
     known = set(entities.list_entities(on.view, kind, None if len(rids) > 5_000 else rids)["rid"])  # noqa: PLR2004 - one scan instead of many look-ups
     missing_rids = [rid for rid in rids if rid not in known]

@@ -43,8 +43,6 @@ def _features(on: Reading, state: State, chosen: Mapping[str, Selector]) -> dict
     for name in chosen:
         bare = name.rpartition(".")[2]
         found[name] = (
-            get_feature(on.view, read_rid(named[bare]["feature"]))
-            if bare in named
-            else get_feature(on.view, bare)
+            get_feature(on.view, read_rid(named[bare]["feature"])) if bare in named else get_feature(on.view, bare)
         )
     return found

@@ -76,7 +76,7 @@ def plan_table(
     known = {name_key(kind.name): kind for kind in entities.list_types(on.view)}
     kind = known.get(name_key(type))
     linked = _links(links, known)
-    stated = {**{column: "text" for column in (*linked, *(terms or {}), key)}, **_stated(kind), **(types or {})}
+    stated = {**dict.fromkeys((*linked, *(terms or {}), key), "text"), **_stated(kind), **(types or {})}
     source = Path(path)
     draft = inspect_table(source, key=key, types=_known_columns(source, stated, options), **(options or {})).check()
     new = [
@@ -99,7 +99,9 @@ def plan_table(
         full = as_type(_fields(kind), extends or [], kind.columns)
     keys, values = _collect(draft, key)
     stored = store_values(on, full, values, len(keys))
-    found = _sort_out_extended(on, kind, keys, stored, extends) if kind and extends else sort_out(on, kind, keys, stored)
+    found = (
+        _sort_out_extended(on, kind, keys, stored, extends) if kind and extends else sort_out(on, kind, keys, stored)
+    )
     return _with_source(on, upsert_plan(on, full, found, declares=declares, extends=extends), found, draft, source)
 
 

@@ -79,5 +79,12 @@ def _find_asset(view: View, text: str) -> Pin | None:
     # Assets may share a name; the newest is meant, and the pin says which one that was.
     row = rows[-1]
     return Pin(
-        text, f"{row.name} {show_rid(row.rid)}", Kind.ASSET, row.rid, row.name, view.change, row.digest, unreleased=False
+        text,
+        f"{row.name} {show_rid(row.rid)}",
+        Kind.ASSET,
+        row.rid,
+        row.name,
+        view.change,
+        row.digest,
+        unreleased=False,
     )

@@ -43,11 +43,13 @@ def plan_pictures(
         raise InvalidInput(f"No file in {folder} fits {match!r}.", faults=[f"left over: {n}" for n in draft.unmatched])
     table = draft.table
     template = _template(draft.fields, kind, key)
-    keys = [
-        template.format(**{field: table[field][row] for field in draft.fields}) for row in range(draft.rows)
-    ]
+    keys = [template.format(**{field: table[field][row] for field in draft.fields}) for row in range(draft.rows)]
     found = entities.find_keys(on.view, kind, sorted(set(keys)))
-    missing = [f"{path}: there is no {kind.name} {name!r}" for path, name in zip(table["path"], keys, strict=True) if name not in found]
+    missing = [
+        f"{path}: there is no {kind.name} {name!r}"
+        for path, name in zip(table["path"], keys, strict=True)
+        if name not in found
+    ]
     if missing:
         more = [f"... and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
         raise NotFound(
@@ -61,9 +63,7 @@ def plan_pictures(
     digests = _digests([folder / str(path) for path in table["path"]])
     held = {asset.rid: asset.digest for asset in assets.list_assets(on.view, [r for r in listed.get(place, []) if r])}
     fresh = [
-        row
-        for row, name in enumerate(keys)
-        if extends or held.get(listed[place][before[found[name]]]) != digests[row]
+        row for row, name in enumerate(keys) if extends or held.get(listed[place][before[found[name]]]) != digests[row]
     ]
     rids = on.mint(len(fresh)) if fresh else range(0)
     rows, states = [], []
@@ -91,7 +91,7 @@ def plan_pictures(
             "place": kind.place,
             "extends": extends,
             "pictures": len(rows),
-            "digest": hashlib.sha256("".join(row["digest"] for row in rows).encode()).hexdigest(),
+            "digest": hashlib.sha256("".join(str(row["digest"]) for row in rows).encode()).hexdigest(),
         },
         at=on.view.change,
         anchors=(kind.rid,),
@@ -154,4 +154,3 @@ def _digests(paths: list[Path]) -> list[str]:
 
     with ThreadPoolExecutor(4) as pool:
         return list(pool.map(digest, paths))
-

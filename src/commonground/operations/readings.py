@@ -98,7 +98,9 @@ def plan_readings(
             "batches": [[one.batch, one.subject, len(one.columns["entity"])] for one in bulk],
         },
         at=on.view.change,
-        anchors=tuple(dict.fromkeys([*(one.subject for one in bulk), *([kept["rid"]] if kept and not nothing else [])])),
+        anchors=tuple(
+            dict.fromkeys([*(one.subject for one in bulk), *([kept["rid"]] if kept and not nothing else [])])
+        ),
         effect={
             "from": source.name,
             "readings": sum(len(one.columns["entity"]) for one in bulk),
@@ -148,9 +150,7 @@ def _draft(
             table, entity=entity, rater=rater, feature=feature, value=value, cannot=cannot, allowed=allowed
         )
     named = list(values or [name for name in table.names if name not in {entity, rater}])
-    return annotator_tables.from_wide(
-        table, entity=entity, rater=rater, values=named, cannot=cannot, allowed=allowed
-    )
+    return annotator_tables.from_wide(table, entity=entity, rater=rater, values=named, cannot=cannot, allowed=allowed)
 
 
 def _collect(draft: ReadingDraft) -> dict[str, list[Any]]:
@@ -170,9 +170,7 @@ def _feature(on: Reading, kind: EntityType, name: str, holds: str) -> tuple[Feat
     for one in features.list_features(on.view, kind.rid):
         if name_key(one.name) == name_key(name):
             return one, None
-    row = describe_feature(
-        on, kind, name, holds, None, None, None, ordered=holds == "int", unit=None, description=None
-    )
+    row = describe_feature(on, kind, name, holds, None, None, None, ordered=holds == "int", unit=None, description=None)
     declared = Feature(
         row["rid"], row["name"], kind.rid, None, Holds(holds), None, None, None, bool(row["ordered"]), None
     )

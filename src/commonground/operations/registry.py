@@ -7,8 +7,7 @@ from commonground.operations.listing import curating, datasets, executions, read
 from commonground.operations.verb import Verb
 
 VERBS: dict[str, Verb] = {
-    verb.name: verb
-    for verb in (*curating.VERBS, *datasets.VERBS, *executions.VERBS, *reading.VERBS, *upkeep.VERBS)
+    verb.name: verb for verb in (*curating.VERBS, *datasets.VERBS, *executions.VERBS, *reading.VERBS, *upkeep.VERBS)
 }
 
 

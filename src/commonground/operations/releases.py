@@ -233,7 +233,12 @@ def read_files(on: Reading, *, version: str) -> list[dict[str, Any]]:
     manifest = load_manifest(on.ground.blobs, pinned.version.manifest)
     labels = {table["name"]: table["label"] for table in manifest.content["tables"]}
     return [
-        {"table": labels[part.table], "rows": part.rows, "bytes": part.bytes, "path": str(on.ground.blobs.path(part.blob))}
+        {
+            "table": labels[part.table],
+            "rows": part.rows,
+            "bytes": part.bytes,
+            "path": str(on.ground.blobs.path(part.blob)),
+        }
         for part in manifest.parts
     ]
 
@@ -249,5 +254,3 @@ def _rule(on: Reading, pinned: Pinned) -> str | None:
     with on.ground.view(pinned.change) as view:
         criteria = datasets.get_criteria(view, pinned.dataset.rid)
     return criteria.rule if criteria else None
-
-

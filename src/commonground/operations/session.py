@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from commonground.errors import Conflict, NotAllowed
 from commonground.identity import Actor
 from commonground.operations.plans import Bulk, Committed, Plan, Reading, Role
-from commonground.operations.registry import Verb, get_verb
+from commonground.operations.registry import get_verb
+from commonground.operations.verb import Verb
 from commonground.store import batches, changes, schema
 from commonground.store.batches import StagedBatch
 from commonground.store.ground import Ground

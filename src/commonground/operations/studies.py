@@ -25,7 +25,9 @@ from commonground.structure.names import clean_name
 AGENT_MARKS = ("CLAUDECODE", "CURSOR_AGENT", "CODEX_SANDBOX", "GEMINI_CLI", "AIDER_MODEL", "CG_AGENT")
 
 
-def create_study(folder: Path, *, name: str | None = None, person: str | None = None, url: str | None = None) -> Session:
+def create_study(
+    folder: Path, *, name: str | None = None, person: str | None = None, url: str | None = None
+) -> Session:
     """Make a study in a folder; whoever makes it is its owner."""
     study_name = clean_name(name or folder.resolve().name, "study's name")
     ground = place.create(folder, name=study_name, study=show_rid(Mint().one()), url=url)

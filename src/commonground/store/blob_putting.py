@@ -13,7 +13,7 @@ from typing import Final
 
 from commonground.store.blob_places import Places, stat_of
 from commonground.store.faults import point
-from commonground.store.generations import mark_time, read_mark
+from commonground.store.generations import mark_time
 from commonground.store.parallel import Progress, in_threads, silent
 from commonground.store.staging import Seems, Staging, Taken, staging
 
@@ -95,7 +95,7 @@ def _is_there(places: Places, digest: str, size: int) -> bool:
 
 def mark_again(place: str, about: os.stat_result, now: int) -> bool:
     """Mark a blob with the generation `now`; False if it is gone or belongs to another account."""
-    if read_mark(about, now) != now:
+    if about.st_mtime_ns != mark_time(now)[1]:
         point("blobs.touch")
         try:
             os.utime(place, ns=mark_time(now))

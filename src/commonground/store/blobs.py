@@ -145,17 +145,15 @@ class DirectoryBlobs:
         which is saved. `progress` is called from this thread. Raises NotFound, InvalidInput (not a regular file) or
         StorageError; blobs that were put before that are left for the next collection.
         """
-        listed = [os.path.abspath(path) for path in paths]  # noqa: PTH100 - by the ten thousand
+        listed = [_absolute(os.fspath(path)) for path in paths]
         report = progress or silent
         with self.holding() as hold, in_words("saving in", self.root):
-            stats = {path: about for path in listed if (about := _stat_source(path)) is not None}
-            found = self._find_unchanged(stats, cache, report) if cache is not None else {}
+            claims, large = _look_at(listed, cache)
+            found = self._find_unchanged(claims, report)
             todo = [path for path in dict.fromkeys(listed) if path not in found]
-            large = frozenset(
-                index for index, path in enumerate(todo) if path in stats and stats[path].st_size >= WORTH_A_THREAD
-            )
+            in_threads = frozenset(index for index, path in enumerate(todo) if path in large)
             taken = blob_putting.put(
-                self._places, hold, [partial(_take_file, path) for path in todo], report, large=large
+                self._places, hold, [partial(_take_file, path) for path in todo], report, large=in_threads
             )
             found.update((path, BlobInfo(each.digest, each.size)) for path, each in zip(todo, taken, strict=True))
         if cache is not None:
@@ -295,27 +293,36 @@ class DirectoryBlobs:
         with self.holding() as hold, in_words("renewing blobs in", self.root):
             return blob_putting.touch(self._places, hold, digests)
 
-    def _find_unchanged(
-        self, stats: dict[str, os.stat_result], cache: StatCache, report: Progress
-    ) -> dict[str, BlobInfo]:
-        """The files that need not be read: unchanged since they were, and their blobs are there."""
-        digests = {path: digest for path, about in stats.items() if (digest := cache.find(path, about)) is not None}
-        sizes = self._touch(list(dict.fromkeys(digests.values())))
-        found = {
-            path: BlobInfo(digest, sizes[digest])
-            for path, digest in digests.items()
-            if sizes.get(digest) == stats[path].st_size
-        }
-        report(len(found), sum(info.size for info in found.values()))
+    def _find_unchanged(self, claims: dict[str, BlobInfo], report: Progress) -> dict[str, BlobInfo]:
+        """Of what the cache claims, the files whose blobs are there."""
+        sizes = self._touch(list({digest for digest, _ in claims.values()})) if claims else {}
+        found = {path: claim for path, claim in claims.items() if sizes.get(claim[0]) == claim[1]}
+        report(len(found), sum(claim[1] for claim in found.values()))
         return found
 
 
-def _stat_source(path: str) -> os.stat_result | None:
-    try:
-        return os.stat(path)  # noqa: PTH116 - by the ten thousand
-    except OSError:
-        # Opening it will say what is wrong.
-        return None
+def _absolute(path: str | bytes) -> str:
+    text = os.fsdecode(path)
+    # Most are absolute and plain already, and there may be very many.
+    return text if text[:1] == "/" and "/." not in text and "//" not in text else os.path.abspath(text)  # noqa: PTH100
+
+
+def _look_at(paths: list[str], cache: StatCache | None) -> tuple[dict[str, BlobInfo], set[str]]:
+    """What the cache claims of files that have not changed, and the files that are large."""
+    claims: dict[str, BlobInfo] = {}
+    large: set[str] = set()
+    for path in paths:
+        try:
+            about = os.stat(path)  # noqa: PTH116 - by the ten thousand
+        except OSError:
+            # Opening it will say what is wrong.
+            continue
+        digest = cache.find(path, about) if cache is not None else None
+        if digest is not None:
+            claims[path] = BlobInfo(digest, about.st_size)
+        elif about.st_size >= WORTH_A_THREAD:
+            large.add(path)
+    return claims, large
 
 
 def _take_bytes(data: files.Bytes, batch: Staging, seems: Seems) -> Taken:

@@ -137,9 +137,7 @@ def _start_on_macos(pid: int) -> int | None:
 
 def _output(*command: str) -> str:
     try:
-        done = subprocess.run(  # noqa: S603 - fixed words and a number
-            command, capture_output=True, text=True, timeout=2, check=False, env=_PLAIN
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=2, check=False, env=_PLAIN)
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout

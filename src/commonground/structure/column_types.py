@@ -9,7 +9,7 @@ term, link, asset       the rid of a term, an entity, an asset
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 import re
 import unicodedata
@@ -24,7 +24,7 @@ from commonground.errors import InvalidInput
 LARGEST = (1 << 63) - 1
 LONGEST_TEXT = 1 << 20
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _WORDS = {"true": 1, "yes": 1, "false": 0, "no": 0}
 
 
@@ -54,14 +54,12 @@ def read_int(value: object) -> int:
     """A whole number within 64 bits."""
     if isinstance(value, bool | np.bool_):
         raise InvalidInput("true and false are not numbers")
-    if isinstance(value, int | np.integer):
-        number = int(value)
-    elif isinstance(value, float | np.floating) and float(value).is_integer():
-        number = int(value)
-    elif isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value.strip()):
-        number = int(value)
-    else:
+    whole = isinstance(value, int | np.integer) or (
+        isinstance(value, float | np.floating) and float(value).is_integer()
+    )
+    if not whole and not (isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value.strip())):
         raise InvalidInput(f"{value!r} is not a whole number")
+    number = int(value)  # type: ignore[call-overload]
     if not -LARGEST - 1 <= number <= LARGEST:
         raise InvalidInput(f"{value!r} does not fit in 64 bits")
     return number
@@ -108,16 +106,16 @@ def read_text(value: object) -> str:
 
 def read_date(value: object) -> str:
     """A date of day, month or year precision, as ISO text."""
-    if isinstance(value, datetime.datetime):
+    if isinstance(value, dt.datetime):
         raise InvalidInput(f"{value!r} has a time of day; a date has none")
-    if isinstance(value, datetime.date):
+    if isinstance(value, dt.date):
         return value.isoformat()
     match = _DATE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise InvalidInput(f"{value!r} is not a date such as 2024, 2024-03 or 2024-03-05")
     year, month, day = match.groups()
     try:
-        datetime.date(int(year), int(month or 1), int(day or 1))
+        dt.date(int(year), int(month or 1), int(day or 1))
     except ValueError:
         raise InvalidInput(f"{value!r} is not a day of the calendar") from None
     return match.group()
@@ -126,7 +124,7 @@ def read_date(value: object) -> str:
 def read_time(value: object) -> str:
     """A local date and time without a zone, as ISO text."""
     try:
-        moment = value if isinstance(value, datetime.datetime) else datetime.datetime.fromisoformat(str(value).strip())
+        moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value).strip())
     except ValueError:
         raise InvalidInput(f"{value!r} is not a date and time such as 2024-03-05T10:20:30") from None
     if moment.tzinfo is not None:
@@ -139,12 +137,12 @@ def read_instant(value: object) -> int:
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return read_int(value)
     try:
-        moment = value if isinstance(value, datetime.datetime) else datetime.datetime.fromisoformat(str(value).strip())
+        moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value).strip())
     except ValueError:
         raise InvalidInput(f"{value!r} is not a moment such as 2024-03-05T10:20:30+01:00") from None
     if moment.tzinfo is None:
         raise InvalidInput(f"{value!r} does not say its time zone")
-    return (moment - _EPOCH) // datetime.timedelta(microseconds=1)
+    return (moment - _EPOCH) // dt.timedelta(microseconds=1)
 
 
 READERS: dict[Holds, Callable[[object], Any]] = {
@@ -190,10 +188,12 @@ def read_values(name: str, holds: Holds, values: Sequence[Any] | np.ndarray[Any,
 
 def _read_array(holds: Holds, values: np.ndarray[Any, Any]) -> list[Any] | None:
     if holds.stored == "int" and holds is not Holds.BOOL and values.dtype.kind == "i":
-        return values.astype(np.int64).tolist()
+        listed: list[Any] = values.astype(np.int64).tolist()
+        return listed
     if holds is Holds.REAL and values.dtype.kind in "if":
         numbers = values.astype(np.float64) + 0.0
-        return None if np.isnan(numbers).any() else numbers.tolist()
+        finite: list[Any] = numbers.tolist()
+        return None if np.isnan(numbers).any() else finite
     return None
 
 
@@ -204,5 +204,5 @@ def show(holds: Holds, value: Any) -> Any:  # noqa: ANN401 - one of several plai
     if holds is Holds.BOOL:
         return bool(value)
     if holds is Holds.INSTANT:
-        return (_EPOCH + datetime.timedelta(microseconds=value)).isoformat().replace("+00:00", "Z")
+        return (_EPOCH + dt.timedelta(microseconds=value)).isoformat().replace("+00:00", "Z")
     return value

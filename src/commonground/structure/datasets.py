@@ -91,7 +91,8 @@ class Membership:
 
     def of_type(self, kind: Rid) -> np.ndarray[Any, np.dtype[np.int64]]:
         """The members of one entity type."""
-        return self.entity[self.type == kind]
+        found: np.ndarray[Any, np.dtype[np.int64]] = self.entity[self.type == kind]
+        return found
 
 
 def get_dataset(view: View, name: str | Rid) -> Dataset:
@@ -266,9 +267,7 @@ def add_version(
     """A released version, with the raters and terms that it rests on: pairs of a new rid and what it names."""
     tx.register(Kind.VERSION, [fields["rid"]])
     tx.insert(tables.version, [fields])
-    tx.insert(
-        tables.version_rater, [{"rid": rid, "version": fields["rid"], "rater": rater} for rid, rater in raters]
-    )
+    tx.insert(tables.version_rater, [{"rid": rid, "version": fields["rid"], "rater": rater} for rid, rater in raters])
     tx.insert(tables.version_term, [{"rid": rid, "version": fields["rid"], "term": term} for rid, term in terms])
 
 

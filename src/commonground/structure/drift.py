@@ -20,7 +20,18 @@ from commonground.structure.datasets import Version
 from commonground.structure.scopes import Scope, measure_scope
 from commonground.structure.versions import Manifest, measure_manifest
 
-ALWAYS = ("batch", "retired", "nesting", "criteria", "dataset_feature", "term", "slot", "alias", "entity_column", "feature")
+ALWAYS = (
+    "batch",
+    "retired",
+    "nesting",
+    "criteria",
+    "dataset_feature",
+    "term",
+    "slot",
+    "alias",
+    "entity_column",
+    "feature",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,5 +130,5 @@ def _count_values(view: View, scope: Scope) -> dict[str, int]:
         selected = view.live_batches(feature.table, feature.rid).subquery()
         rids = set(scope.entities.get(feature.type, ()))
         rows = view.rows(sa.select(selected.c.entity, sa.func.count()).group_by(selected.c.entity))
-        counted[f"{scope.types[feature.type].name}.{feature.name}"] = sum(n for entity, n in rows if entity in rids)
+        counted[f"{scope.types[feature.type].name}.{feature.name}"] = sum(row[1] for row in rows if row[0] in rids)
     return counted

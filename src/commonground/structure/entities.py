@@ -198,8 +198,7 @@ def add_entities(tx: Transaction, kind: Rid, place: str, rows: Sequence[dict[str
     ).scalar_one()
     if inside > BUCKET_ROWS:
         ordered = sorted(
-            rid
-            for (rid,) in tx.connection.execute(sa.select(table.c.rid).distinct().where(table.c.rid >= (last or 0)))
+            rid for (rid,) in tx.connection.execute(sa.select(table.c.rid).distinct().where(table.c.rid >= (last or 0)))
         )
         firsts = ordered[BUCKET_ROWS::BUCKET_ROWS]
         # A bucket's first rid is its own key; the same entity cannot open two buckets of one type.
@@ -231,7 +230,9 @@ def check_links(view: View, column: EntityColumn, rids: Iterable[Rid]) -> None:
     listed = sorted(wanted)
     for start in range(0, len(listed), 500):
         part = listed[start : start + 500]
-        known.update(row.rid for row in view.rows(sa.select(table.c.rid).where(view.visible(table), table.c.rid.in_(part))))
+        known.update(
+            row.rid for row in view.rows(sa.select(table.c.rid).where(view.visible(table), table.c.rid.in_(part)))
+        )
     if wanted - known:
         raise InvalidInput(
             f"{column.name}: {len(wanted - known)} links lead to nothing.", todo="Import what they lead to first."
@@ -264,5 +265,6 @@ def _types(view: View, rows: Sequence[sa.Row[Any]]) -> list[EntityType]:
             )
         )
     return [
-        EntityType(row.rid, row.name, row.description, row.key_label, row.place, tuple(columns[row.rid])) for row in rows
+        EntityType(row.rid, row.name, row.description, row.key_label, row.place, tuple(columns[row.rid]))
+        for row in rows
     ]

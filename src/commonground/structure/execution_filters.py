@@ -103,7 +103,9 @@ def read_order(text: str) -> Order:
         raise InvalidInput("An order cannot be empty.", todo="For example: -metrics.auc")
     field, key, position = _read_field(words, 0)
     if position != len(words) or field not in {*KEYED, "started"}:
-        raise InvalidInput(f"Executions cannot be ordered by {text!r}.", todo="Order by started, a metric or a parameter.")
+        raise InvalidInput(
+            f"Executions cannot be ordered by {text!r}.", todo="Order by started, a metric or a parameter."
+        )
     return Order(field, key, descending)
 
 

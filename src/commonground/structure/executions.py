@@ -173,9 +173,10 @@ def hold_lease(connection: sa.Connection, rid: Rid, process: str, spool: str, se
     connection.execute(sa.insert(lease).values(execution=rid, process=process, spool=spool, seen_at=seen_at))
 
 
-def renew_lease(connection: sa.Connection, rid: Rid, seen_at: int) -> None:
-    """Say that an execution was heard of."""
-    connection.execute(sa.update(lease).where(lease.c.execution == rid).values(seen_at=seen_at))
+def renew_lease(connection: sa.Connection, rid: Rid, seen_at: int) -> bool:
+    """Say that an execution was heard of; whether it is known to run."""
+    done = connection.execute(sa.update(lease).where(lease.c.execution == rid).values(seen_at=seen_at))
+    return bool(done.rowcount)
 
 
 def drop_lease(connection: sa.Connection, rid: Rid) -> None:

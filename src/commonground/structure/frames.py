@@ -108,7 +108,9 @@ def build_frame(
     if columns is not None:
         lost = [name for name in columns if name not in table.column_names]
         if lost:
-            raise NotFound(f"The frame has no column {', '.join(lost)}.", todo=f"It has: {', '.join(table.column_names)}.")
+            raise NotFound(
+                f"The frame has no column {', '.join(lost)}.", todo=f"It has: {', '.join(table.column_names)}."
+            )
         table = table.select(list(dict.fromkeys(["rid", *columns, *chosen])))
     return Frame(table, tuple(used))
 
@@ -155,7 +157,7 @@ def _widen(
                 continue
             label = prefix + column["label"]
             cells = table[column["name"]]
-            target = read_rid(column["target"]) if column["target"] else None
+            target = read_rid(column["target"]) if column["target"] else 0
             if column["holds"] == Holds.LINK and target in kinds and target not in path and len(path) < DEEPEST:
                 linked = _rows_of(source, kinds[target], cells.to_numpy(zero_copy_only=False))
                 wide[label] = linked["key"]

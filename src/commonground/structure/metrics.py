@@ -99,6 +99,12 @@ def add_points(connection: sa.Connection, execution: Rid, points: Sequence[Point
     return added
 
 
+def count_points(connection: sa.Connection, execution: Rid) -> int:
+    """How many points an execution has."""
+    counted = sa.select(sa.func.coalesce(sa.func.sum(metric_last.c.points), 0))
+    return int(connection.execute(counted.where(metric_last.c.execution == execution)).scalar_one())
+
+
 def read_points(view: View, execution: Rid, key: str | None = None) -> dict[str, list[Any]]:
     """The points of an execution, column by column (key, step, at, value), ordered by key, step and at."""
     statement = (
@@ -170,9 +176,7 @@ def _insert_or_ignore(connection: sa.Connection, execution: Rid, rows: Sequence[
         statement = f"INSERT OR IGNORE INTO metric ({columns}) VALUES ({int(execution)}, ?, ?, ?, ?, ?)"
         return connection.exec_driver_sql(statement, list(rows)).rowcount
     # COPY knows no conflict, so the points go through a table of this transaction alone.
-    connection.exec_driver_sql(
-        "CREATE TEMP TABLE IF NOT EXISTS metric_new (LIKE metric) ON COMMIT DELETE ROWS"
-    )
+    connection.exec_driver_sql("CREATE TEMP TABLE IF NOT EXISTS metric_new (LIKE metric) ON COMMIT DELETE ROWS")
     connection.exec_driver_sql("TRUNCATE metric_new")
     insert_rows(connection, _NEW, _COLUMNS, rows, [("execution", execution)])
     return connection.exec_driver_sql(

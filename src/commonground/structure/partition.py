@@ -48,7 +48,7 @@ def split(
     would be empty.
     """
     faults = _share_faults(shares)
-    units = _units(entities, seed, strata, groups, "split1", faults)
+    units = _units(entities, strata, groups, purpose=f"split1 {seed}", faults=faults)
     names = sorted(shares)
     exact = [Fraction(repr(float(shares[name]))) for name in names]
     part = _parts(units, [share / sum(exact) for share in exact])
@@ -84,7 +84,7 @@ def subsample(
         faults.append(f"the size lies between 1 and {len(entities)}, not at {size}")
     elif share is not None and not 0 < share <= 1:
         faults.append(f"the share lies above 0 and not above 1, not at {share}")
-    units = _units(entities, seed, strata, groups, "subsample1", faults)
+    units = _units(entities, strata, groups, purpose=f"subsample1 {seed}", faults=faults)
     kept = Fraction(size, len(entities)) if size is not None else Fraction(repr(float(cast("float", share))))
     if kept == 1:
         return np.sort(units.entities)
@@ -107,9 +107,9 @@ class _Units:
 
 def _units(
     entities: Sequence[int] | IntArray,
-    seed: int,
     strata: Labels | None,
     groups: Labels | None,
+    *,
     purpose: str,
     faults: list[str],
 ) -> _Units:
@@ -128,8 +128,8 @@ def _units(
             faults.append(f"{missing} of the {what} are missing or no text, number or boolean")
     if faults:
         raise InvalidInput("These entities cannot be divided like this.", faults=faults)
-    group = _in_order(given if groups is None else groups, f"{purpose} group {seed} ")
-    stratum = _in_order([0] * len(given) if strata is None else strata, f"{purpose} stratum {seed} ")
+    group = _in_order(given if groups is None else groups, f"{purpose} group ")
+    stratum = np.zeros(len(given), np.int64) if strata is None else _in_order(strata, f"{purpose} stratum ")
     # of each group the most frequent stratum, the earlier one if two are as frequent
     width = int(stratum.max()) + 1
     cells, times = np.unique(group * width + stratum, return_counts=True)
@@ -144,9 +144,10 @@ def _in_order(labels: Labels, prefix: str) -> IntArray:
     place_of: dict[bytes, int] = {}
     code = np.array([place_of.setdefault(_key(label), len(place_of)) for label in _plain(labels)], np.int64)
     start, sha256 = prefix.encode(), hashlib.sha256
-    digests = [sha256(start + key).digest() for key in place_of]
-    rank = np.empty(len(digests), np.int64)
-    rank[sorted(range(len(digests)), key=digests.__getitem__)] = np.arange(len(digests))
+    digests = b"".join([sha256(start + key).digest() for key in place_of])
+    words = np.frombuffer(digests, ">u8").reshape(len(place_of), -1)
+    rank = np.empty(len(place_of), np.int64)
+    rank[np.lexsort(words.T[::-1])] = np.arange(len(place_of))
     return rank[code]
 
 
@@ -184,50 +185,61 @@ def _quotas(total: int, shares: Sequence[Fraction], owed: Sequence[Fraction]) ->
 
 
 def _balance(units: _Units, shares: Sequence[float], part: IntArray) -> None:
-    """Moves groups between parts, in their order, as long as a move brings the numbers nearer to the shares."""
-    strata = int(units.stratum.max()) + 1
-    cells, times = np.unique(units.group * strata + units.stratum, return_counts=True)
-    content: list[list[tuple[int, int]]] = [[(strata, size)] for size in units.sizes.tolist()]
+    """Moves groups between parts, in their order, until every number is within one entity of its share or none helps.
+
+    A part keeps its last group.
+    """
+    whole = int(units.stratum.max()) + 1  # the row of all strata together
+    content = [[(whole, size)] for size in units.sizes.tolist()]
+    cells, times = np.unique(units.group * whole + units.stratum, return_counts=True)
     for cell, count in zip(cells.tolist(), times.tolist(), strict=True):
-        content[cell // strata].append((cell % strata, count))
-    wanted = [
-        [number * share for share in shares] for number in [*np.bincount(units.stratum).tolist(), len(units.group)]
-    ]
-    over = [[-one for one in row] for row in wanted]
-    members = [0] * len(shares)
+        content[cell // whole].append((cell % whole, count))
+    numbers = [*np.bincount(units.stratum).tolist(), len(units.group)]
+    wanted = [[number * share for share in shares] for number in numbers]
+    over = [[-goal for goal in row] for row in wanted]
     places: list[int] = part.tolist()
-    for group, place in enumerate(places):
-        members[place] += 1
-        for stratum, count in content[group]:
-            over[stratum][place] += count
-
-    def gain(group: int, source: int, target: int) -> float:
-        change = 0.0
-        for stratum, count in content[group]:
-            row, goal = over[stratum], wanted[stratum]
-            change += (count - 2 * row[source]) * count / goal[source] + (count + 2 * row[target]) * count / goal[
-                target
-            ]
-        return -change
-
+    members = [places.count(one) for one in range(len(shares))]
+    for place, contents in zip(places, content, strict=True):
+        for row, count in contents:
+            over[row][place] += count
     for _ in range(MOST_PASSES):
-        moved = False
+        before = places.copy()
         for group, source in enumerate(places):
             if members[source] == 1:
                 continue
-            best = max(range(len(shares)), key=lambda target: gain(group, source, target) if target != source else 0.0)
-            if best == source or gain(group, source, best) <= TOLERANCE:
+            losses = [_loss(content[group], over, wanted, (source, target)) for target in range(len(shares))]
+            best = losses.index(min(losses))
+            if losses[best] < -TOLERANCE:
+                for row, count in content[group]:
+                    over[row][source] -= count
+                    over[row][best] += count
+                members[source] -= 1
+                members[best] += 1
+                places[group] = best
+                if max(max(map(abs, row)) for row in over) < 1:
+                    break
+        else:
+            if places != before:
                 continue
-            for stratum, count in content[group]:
-                over[stratum][source] -= count
-                over[stratum][best] += count
-            members[source] -= 1
-            members[best] += 1
-            places[group] = best
-            moved = True
-        if not moved:
-            break
+        break
     part[:] = places
+
+
+def _loss(
+    contents: Sequence[tuple[int, int]],
+    over: Sequence[Sequence[float]],
+    wanted: Sequence[Sequence[float]],
+    move: tuple[int, int],
+) -> float:
+    """What a group's move from part to part adds to the sum of squared deviations over the wanted numbers."""
+    source, target = move
+    if source == target:
+        return 0.0
+    loss = 0.0
+    for row, count in contents:
+        loss += (count - 2 * over[row][source]) * count / wanted[row][source]
+        loss += (count + 2 * over[row][target]) * count / wanted[row][target]
+    return loss
 
 
 def _share_faults(shares: Mapping[str, float]) -> list[str]:

@@ -112,13 +112,6 @@ def list_parts(view: View, scope: Scope) -> Iterator[Part]:
     yield _criteria_part(view, scope)
 
 
-def list_used(parts: Sequence[Part]) -> tuple[list[Rid], list[Rid]]:
-    """The terms and the raters that the parts name."""
-    terms = [rid for part in parts if part.table == "terms" for rid in part.columns[0].values]
-    raters = [rid for part in parts if part.table == "raters" for rid in part.columns[0].values]
-    return terms, raters
-
-
 def _buckets(rids: Rids, firsts: Sequence[Rid]) -> Iterator[tuple[int, slice]]:
     edges = [*np.searchsorted(rids, np.array(firsts[1:], dtype=np.int64)).tolist(), len(rids)]
     start = 0
@@ -203,4 +196,4 @@ def _columns(names: Sequence[str], types: Sequence[str], rows: Sequence[Any]) ->
 def _collect(into: set[Rid], part: Part, names: Sequence[str]) -> None:
     for column in part.columns:
         if column.name in names:
-            into.update(int(value) for value in column.values if value is not None)
+            into.update(int(value) for value in list(column.values) if value is not None)  # type: ignore[call-overload]

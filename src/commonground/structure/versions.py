@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from commonground.errors import Corrupt
-from commonground.identity import Rid, show_rid
+from commonground.identity import show_rid
 from commonground.store.blobs import BlobStore
 from commonground.store.canonical import Column, table_digest
 from commonground.store.changes import canonical_json
@@ -202,9 +202,7 @@ def _manifest(view: View, scope: Scope, entries: Sequence[tuple[Part, dict[str, 
             "dataset": show_rid(dataset.rid),
             "name": dataset.name,
             "change": view.change,
-            "inside": [
-                {"dataset": show_rid(rid), "name": get_dataset(view, rid).name} for rid in scope.inside
-            ],
+            "inside": [{"dataset": show_rid(rid), "name": get_dataset(view, rid).name} for rid in scope.inside],
             "features": [_feature(feature) for feature in scope.features],
             "tables": found,
             "digest": _logical_digest(found),

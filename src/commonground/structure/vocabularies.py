@@ -113,7 +113,10 @@ def add_terms(tx: Transaction, terms: Sequence[dict[str, Any]], synonyms: Sequen
             tx.connection,
             [
                 Document(
-                    one["rid"], Kind.TERM, one["name"], " ".join([one.get("description") or "", *said.get(one["rid"], [])])
+                    one["rid"],
+                    Kind.TERM,
+                    one["name"],
+                    " ".join([one.get("description") or "", *said.get(one["rid"], [])]),
                 )
                 for one in terms
             ],

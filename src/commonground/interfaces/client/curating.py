@@ -61,9 +61,9 @@ class Vocabularies:
         found: list[Vocabulary] = self._session.read("vocabulary list")
         return found
 
-    def terms(self, vocabulary: str) -> list[Term]:
+    def terms(self, vocabulary: str) -> Sequence[Term]:
         """The terms of a vocabulary, by position."""
-        found: list[Term] = self._session.read("term list", vocabulary=vocabulary)
+        found: Sequence[Term] = self._session.read("term list", vocabulary=vocabulary)
         return found
 
     def add(
@@ -80,9 +80,7 @@ class Vocabularies:
             "vocabulary add", why=why, name=name, terms=terms, description=description, ordered=ordered
         )
 
-    def add_terms(
-        self, vocabulary: str, terms: Sequence[str | dict[str, Any]], *, why: str | None = None
-    ) -> Committed:
+    def add_terms(self, vocabulary: str, terms: Sequence[str | dict[str, Any]], *, why: str | None = None) -> Committed:
         """Add terms at the end of a vocabulary."""
         return self._session.write("term add", why=why, vocabulary=vocabulary, terms=terms)
 
@@ -230,7 +228,7 @@ class Features:
         adjudicated: bool = False,
         why: str | None = None,
     ) -> Committed:
-        """Write values; earlier ones stay. `slots` names a reader for each value, local to what `slot_scope` leads to."""
+        """Write values; earlier ones stay. `slots` names each value's reader, local to what `slot_scope` leads to."""
         return self._session.write(
             "feature annotate",
             why=why,
@@ -258,7 +256,7 @@ class Features:
         cannot: Mapping[str, str] | None = None,
         why: str | None = None,
     ) -> Committed:
-        """Import an annotator's export: a column names the entity, one the rater, and each value column is a feature."""
+        """Import an annotator's export: one column names the entity, one the rater, the others are features."""
         return self._session.write(
             "import readings",
             why=why,

@@ -83,9 +83,7 @@ class Datasets:
         why: str | None = None,
     ) -> Committed:
         """Take members out of the unreleased state; released versions keep them."""
-        return self._session.write(
-            "dataset remove", why=why, dataset=dataset, type=type, keys=keys, members=members
-        )
+        return self._session.write("dataset remove", why=why, dataset=dataset, type=type, keys=keys, members=members)
 
     def nest(self, dataset: str, *, inside: str, why: str | None = None) -> Committed:
         """Put a dataset into another."""

@@ -69,9 +69,7 @@ class Study:
         "error". `at` reads as of a change.
         """
         with self.session.reading(at) as on:
-            frame = read_frame(
-                on, dataset=dataset, grain=grain, features=features, columns=columns, missing=missing
-            )
+            frame = read_frame(on, dataset=dataset, grain=grain, features=features, columns=columns, missing=missing)
         return frame.table
 
     def plan(self, verb: str, /, **args: Any) -> Plan:  # noqa: ANN401 - each verb has its own arguments

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from commonground.operations.verb import Param, Verb
+from commonground.operations.verb import Verb
 
 VERBS: tuple[Verb, ...] = ()

@@ -1,0 +1,151 @@
+"""What a run makes: files, kept as they are at the moment of saving, and values of features."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from commonground.errors import InvalidInput, StorageError
+from commonground.identity import Mint, Rid
+from commonground.operations.executions import produced_edge
+from commonground.operations.session import Session
+from commonground.operations.values import write_values as write_told
+from commonground.store import files
+from commonground.structure.names import clean_name
+
+CHUNK = 1 << 20
+
+
+def keep(
+    folder: Path,
+    execution: Rid,
+    mint: Mint,
+    what: str | os.PathLike[str] | bytes,
+    kind: str,
+    name: str | None,
+) -> dict[str, Any]:
+    """Copy a file or bytes into the folder of a spool, and say what it is: asset, edge, file.
+
+    Raises NotFound, InvalidInput, or StorageError if there is no room.
+    """
+    rid, edge = mint.many(2)
+    target = folder / f"out-{secrets.token_hex(8)}"
+    if isinstance(what, (bytes, bytearray, memoryview)):
+        if name is None:
+            raise InvalidInput("Bytes have no name of their own.", todo="Give one: run.save(data, name=...).")
+        content = bytes(what)
+        _write(target, content)
+        digest, size = hashlib.sha256(content).hexdigest(), len(content)
+    else:
+        source = Path(what)
+        if source.is_dir():
+            raise InvalidInput(f"{source} is a folder.", todo="Save its files one by one, or pack them into one.")
+        size = files.copy_in(source, target)
+        digest = _hash(target)
+        name = name or source.name
+    clean = clean_name(name.replace("@", "_"), "file's name")
+    asset = {
+        "rid": rid,
+        "name": clean,
+        "kind": kind,
+        "digest": digest,
+        "size": size,
+        "media_type": mimetypes.guess_type(clean)[0],
+        "reference": None,
+        "files": 1,
+        "description": None,
+    }
+    return {"asset": asset, "edge": produced_edge(edge, execution, rid, clean, {}), "file": target.name}
+
+
+def keep_rows(folder: Path, listed: Sequence[tuple[str, bytes]]) -> tuple[list[str], list[str]]:
+    """Put the exact rows of an input into the folder of a spool; their names there and their digests."""
+    names, digests = [], []
+    for _, content in listed:
+        digest = hashlib.sha256(content).hexdigest()
+        name = f"rows-{digest[:32]}"
+        if not (folder / name).exists():
+            _write(folder / name, content)
+        names.append(name)
+        digests.append(digest)
+    return names, digests
+
+
+def describe_values(
+    type_name: str,
+    feature: str,
+    values: Any,
+    reasons: Mapping[Any, str] | None,
+    mint: Mint,
+) -> dict[str, Any]:
+    """Computed values as plain data: what a spool keeps and a delivery needs.
+
+    `values` maps rids or keys to values; or it is a table with a column `rid` or `key` and one more, or a pair of both.
+    """
+    entities, cells = _columns(values)
+    if len(entities) != len(cells):
+        raise InvalidInput(f"{len(cells)} values for {len(entities)} entities.")
+    if not entities:
+        raise InvalidInput("There are no values to write.")
+    by_rid = isinstance(entities[0], int)
+    return {
+        "plan": mint.one(),
+        "edge": mint.one(),
+        "type": type_name,
+        "feature": feature,
+        "entities" if by_rid else "keys": entities,
+        "values": [None if isinstance(cell, float) and cell != cell else cell for cell in cells],  # noqa: PLR0124 - NaN
+        "reasons": [reasons.get(entity) for entity in entities] if reasons else None,
+    }
+
+
+def write_values(session: Session, execution: Rid, told: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Write computed values now; the edge to put on record, or None if the catalogue is out of reach."""
+    try:
+        return write_told(session, execution, told)
+    except (StorageError, OSError):
+        return None
+
+
+def _columns(values: Any) -> tuple[list[Any], list[Any]]:  # noqa: ANN401 - as above
+    if isinstance(values, Mapping):
+        return _listed(list(values)), _listed(list(values.values()))
+    names = getattr(values, "column_names", None) or list(getattr(values, "columns", []))
+    if names:
+        about = next((name for name in ("rid", "key") if name in names), None)
+        rest = [name for name in names if name not in {"rid", "key"}]
+        if about is None or len(rest) != 1:
+            raise InvalidInput("A table of values has a column rid or key, and one column of values.")
+        return _listed(values[about]), _listed(values[rest[0]])
+    entities, cells = values
+    return _listed(entities), _listed(cells)
+
+
+def _listed(column: Any) -> list[Any]:  # noqa: ANN401 - a list, an array, a column of a table
+    for method in ("to_pylist", "tolist", "to_list"):
+        if hasattr(column, method):
+            return list(getattr(column, method)())
+    return [cell.item() if isinstance(cell, np.generic) else cell for cell in column]
+
+
+def _write(target: Path, content: bytes) -> None:
+    descriptor = files.create(target, mode=0o600)
+    try:
+        files.write_all(descriptor, content, target)
+    finally:
+        os.close(descriptor)
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while data := file.read(CHUNK):
+            digest.update(data)
+    return digest.hexdigest()

@@ -1,0 +1,331 @@
+"""A run: a context manager that makes one truthful execution of whatever happens inside it.
+
+Nothing that a run records can stop the work: what cannot be kept is told and counted. A run writes to a spool of its
+own; the catalogue gets the start at once, progress now and then, and the rest at the end. If the catalogue is lost in
+between, the spool has everything and `cg sync` delivers it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import json
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from types import FrameType, TracebackType
+from typing import Any
+
+from commonground.errors import CommonGroundError, Conflict
+from commonground.identity import Rid, show_rid
+from commonground.interfaces.client import outputs
+from commonground.interfaces.client.capture import capture
+from commonground.interfaces.client.output import Capture
+from commonground.interfaces.client.progress import Progress
+from commonground.interfaces.client.run_inputs import RunInput
+from commonground.interfaces.client.run_start import OUT_OF_REACH, Asked, Begun, begin, tell
+from commonground.operations import run_spool
+from commonground.operations.delivery import finish
+from commonground.operations.executions import used_edge
+from commonground.operations.inputs import Pin, resolve_input
+from commonground.operations.output_log import OutputLog, log_asset
+from commonground.operations.session import Session
+from commonground.structure.execution_states import Status
+from commonground.structure.parameters import LONGEST_KEY, as_rows, find_seeds, flatten
+from commonground.structure.screen import screen
+
+LONGEST_REASON = 500
+_current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("commonground_run", default=None)
+
+
+class Terminated(SystemExit):
+    """The process was asked to end by a signal."""
+
+
+class Run:
+    """One execution, from `with` to the end of its block."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        intent: str | None = None,
+        inputs: Sequence[str] = (),
+        params: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        scratch: bool | None = None,
+        parent: Rid | None = None,
+        details: Mapping[str, Any] | None = None,
+        entry: str | None = None,
+        keep_output: bool = True,
+    ) -> None:
+        self._session = session
+        self._asked = Asked(intent, list(inputs), dict(params or {}), name, scratch, parent, (), dict(details or {}))
+        self._entry = entry
+        self._keep_output = keep_output
+        self._begun: Begun | None = None
+        self._steps: dict[str, int] = {}
+        self._last_step = -1
+        self._owner = 0
+        self._ended = False
+        self._seeds: dict[str, Any] = {}
+        self._inputs: dict[str, RunInput] = {}
+        self._capture: Capture | None = None
+        self._progress: Progress | None = None
+        self._before: contextvars.Token[Run | None] | None = None
+        self._old_handler: Any = None
+
+    # ------------------------------------------------------------ beginning and ending
+
+    def __enter__(self) -> Run:
+        return self.start()
+
+    def start(self) -> Run:
+        """Begin; `with` does this."""
+        if self._begun is not None:
+            raise Conflict("This run has begun already.", todo="Make another one: study.run(...).")
+        outer = _current.get()
+        if outer is not None and outer.active and self._asked.parent is None:
+            self._asked.parent = outer.rid
+        captured = capture(self._entry)
+        self._owner = os.getpid()
+        self._begun = begin(self._session, self._asked, captured)
+        self._seeds = dict(self._begun.seeds)
+        self._before = _current.set(self)
+        if self._begun.owner:
+            if self._keep_output and (outer is None or not outer.active):
+                self._capture = Capture(OutputLog(self._begun.folder))
+                self._capture.start()
+            self._progress = Progress(self._session, self._begun.writer, self._begun.execution)
+            self._catch_signal()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        status, reason = _verdict(error)
+        told = "".join(traceback.format_exception(error)) if error is not None and status is Status.FAILED else ""
+        self.end(status, reason, _trace=told)
+        if isinstance(error, Terminated) and self._owner == os.getpid():
+            # The signal did what it was sent for: the process ends by it, as its parent expects to see.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def end(self, status: Status = Status.FINISHED, reason: str | None = None, *, _trace: str = "") -> None:
+        """End; leaving `with` does this. In a forked child it only closes what the child itself wrote."""
+        begun = self._begun
+        if begun is None or self._ended:
+            return
+        self._ended = True
+        if self._before is not None:
+            with contextlib.suppress(ValueError):
+                _current.reset(self._before)
+        if self._owner != os.getpid():
+            begun.writer.close()
+            return
+        self._free_signal()
+        if self._progress is not None:
+            self._progress.stop()
+        clean = screen(reason[:LONGEST_REASON]).text if reason else None
+        now = self._session.ground.clock()
+        if not begun.owner:
+            if self._progress is None and self._seeds:
+                begun.writer.append(run_spool.FACT, {"seeds": self._seeds})
+            begun.writer.append(run_spool.CLOSE, {"status": str(status), "reason": clean, "ended_at": now})
+            begun.writer.close()
+            return
+        log = self._stop_output(_trace)
+        verdict = {
+            "status": str(status),
+            "reason": clean,
+            "ended_at": now,
+            "seed": json.dumps(self._seeds, sort_keys=True) if self._seeds != begun.seeds else None,
+            "log": log,
+            "details": {"holes": [begun.writer.error]} if begun.writer.error else {},
+        }
+        try:
+            finish(self._session, begun.folder, begun.writer, verdict=verdict)
+        except (CommonGroundError, *OUT_OF_REACH) as error:
+            tell(f"Execution {show_rid(begun.execution)} could not be delivered: {error}")
+
+    # ------------------------------------------------------------ what it is
+
+    @property
+    def rid(self) -> Rid:
+        """The execution's permanent id."""
+        return self._state.execution
+
+    @property
+    def id(self) -> str:
+        """The same as people see it."""
+        return show_rid(self._state.execution)
+
+    @property
+    def active(self) -> bool:
+        """Whether it has begun and has not ended."""
+        return self._begun is not None and not self._ended
+
+    @property
+    def _state(self) -> Begun:
+        if self._begun is None:
+            raise Conflict("This run has not begun.", todo="Use it as `with study.run(...) as run:`.")
+        return self._begun
+
+    def child(self, **asked: Any) -> Run:  # noqa: ANN401 - what `study.run` takes
+        """A run that is a part of this one: one point of a sweep, one fold."""
+        return Run(self._session, parent=self.rid, keep_output=False, **asked)
+
+    # ------------------------------------------------------------ what goes in
+
+    def input(self, name: str) -> RunInput:
+        """An input by the name of its dataset or asset, or by a reference; one not named at the start is pinned now."""
+        begun = self._state
+        if name in self._inputs:
+            return self._inputs[name]
+        if name not in begun.pins:
+            named = next((key for key, (pin, _) in begun.pins.items() if name in {pin.asked, pin.reference}), None)
+            if named is None:
+                with self._session.ground.view() as view:
+                    pin = resolve_input(view, name)
+                edge = self._session.ground.mint.one()
+                named = pin.name if pin.name not in begun.pins else name
+                begun.pins[named] = (pin, edge)
+                record = {"edge": used_edge(edge, begun.execution, pin), "files": []}
+                begun.writer.append(run_spool.EDGE, record)
+            name = named
+        self._inputs[name] = RunInput(self._session, begun.pins[name][0], self._say_of_input)
+        return self._inputs[name]
+
+    def _say_of_input(self, pin: Pin, more: dict[str, Any], files: Sequence[tuple[str, bytes]]) -> None:
+        begun = self._state
+        rid = next(edge for known, edge in begun.pins.values() if known is pin)
+        kept, blobs = outputs.keep_rows(begun.folder, files)
+        edge = used_edge(rid, begun.execution, pin, {**more, "blobs": blobs})
+        begun.writer.append(run_spool.SAID, {"edge": edge, "files": kept})
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record more parameters; one that is on record already keeps its first value. Raises InvalidInput for objects."""
+        flat = flatten(params)
+        self._seeds |= find_seeds(flat)
+        self._state.writer.append(run_spool.PARAMS, {"rows": as_rows(flat)})
+
+    # ------------------------------------------------------------ what comes out
+
+    def log(self, values: Mapping[str, Any], *, step: int | None = None) -> None:
+        """Record metrics. Without a step it is one more than the last. Never blocks and never raises."""
+        try:
+            if self._ended or self._begun is None:
+                tell("A metric came when its run was not active; it is not kept.")
+                return
+            step = self._last_step + 1 if step is None else int(step)
+            self._last_step = step
+            numbers = {}
+            for key, value in values.items():
+                numbers[key if type(key) is str and len(key) <= LONGEST_KEY else str(key)[:LONGEST_KEY]] = (
+                    value if type(value) is float else float(value)
+                )
+            record = {"s": step, "a": time.time_ns() // 1000, "v": numbers}
+            self._begun.writer.append(run_spool.METRIC, record)
+        except Exception as error:  # noqa: BLE001 - a metric must never end a training
+            tell(f"A metric could not be kept: {type(error).__name__}: {error}.")
+
+    def save(self, what: str | os.PathLike[str] | bytes, *, kind: str = "file", name: str | None = None) -> Rid:
+        """Keep a file, or bytes, as an output, as they are now; returns the asset's id.
+
+        Raises NotFound or InvalidInput if there is no such file.
+        """
+        begun = self._state
+        record = outputs.keep(begun.folder, begun.execution, self._session.ground.mint, what, kind, name)
+        begun.writer.append(run_spool.ASSET, record)
+        return int(record["asset"]["rid"])
+
+    def annotate(
+        self,
+        type: str,  # noqa: A002 - the word at every door
+        feature: str,
+        values: Mapping[Any, Any] | Any,  # noqa: ANN401 - also a table with rid and value
+        *,
+        reasons: Mapping[Any, str] | None = None,
+    ) -> None:
+        """Write computed values of a feature: entity (rid or key) to value; the feature is declared if it is new.
+
+        The values' origin is this execution. They are one change at once; without a catalogue they wait in the spool.
+        """
+        begun = self._state
+        told = outputs.describe_values(type, feature, values, reasons, self._session.ground.mint)
+        edge = outputs.write_values(self._session, begun.execution, told)
+        if edge is None:
+            begun.writer.append(run_spool.VALUES, told)
+        else:
+            begun.writer.append(run_spool.EDGE, {"edge": edge, "files": []})
+
+    # ------------------------------------------------------------ inside
+
+    def _stop_output(self, trace: str) -> dict[str, Any] | None:
+        begun = self._state
+        if self._capture is not None:
+            self._capture.stop()
+        try:
+            return log_asset(begun.folder, begun.execution, self._session.ground.mint, more=trace)
+        except OSError:
+            return None
+
+    def _catch_signal(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            self._old_handler = signal.signal(signal.SIGTERM, self._on_signal)
+
+    def _free_signal(self) -> None:
+        if self._old_handler is not None and signal.getsignal(signal.SIGTERM) == self._on_signal:
+            signal.signal(signal.SIGTERM, self._old_handler)
+        self._old_handler = None
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self._owner != os.getpid():
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        raise Terminated(128 + number)
+
+    def __repr__(self) -> str:
+        return f"<run {self.id}>" if self._begun else "<run that has not begun>"
+
+
+def current_run() -> Run | None:
+    """The run that is active here, if one is."""
+    run = _current.get()
+    return run if run is not None and run.active else None
+
+
+@contextlib.contextmanager
+def within(run: Run) -> Iterator[Run]:
+    """Make a run that was begun elsewhere the current one: in a thread, which begins with none."""
+    token = _current.set(run)
+    try:
+        yield run
+    finally:
+        _current.reset(token)
+
+
+def _verdict(error: BaseException | None) -> tuple[Status, str | None]:
+    """How a run ended whose block was left by this exception."""
+    match error:
+        case None:
+            return Status.FINISHED, None
+        case Terminated():
+            return Status.KILLED, "It was ended by SIGTERM."
+        case KeyboardInterrupt():
+            return Status.KILLED, "It was interrupted from the keyboard."
+        case SystemExit(code=None | 0):
+            return Status.FINISHED, None
+        case SystemExit(code=int() as code):
+            return Status.FAILED, f"It left with exit status {code}."
+        case SystemExit(code=code):
+            return Status.FAILED, f"It left with the words: {code}"
+        case _:
+            return Status.FAILED, f"{type(error).__name__}: {error}"

@@ -1,0 +1,220 @@
+"""Reading one thing: what it is, its changes, what it came from and what came of it; and finding things by words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from commonground.errors import NotFound
+from commonground.identity import Kind, Rid
+from commonground.operations.describing import Fact, describe_thing
+from commonground.operations.plans import Reading
+from commonground.operations.resolving import name_of, resolve, shorten_all, suggest
+from commonground.store import text_index
+from commonground.store.changes import Change
+from commonground.store.view import View
+from commonground.structure import history, naming
+from commonground.structure.lineage import Edge, Named, list_edges
+
+RECENT = 5
+MANY = 12
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One change, as a line of the log."""
+
+    change: int
+    """Its number."""
+    at: int
+    """When, UTC microseconds."""
+    who: str
+    """Who did it; with the door and the agent, if one acted."""
+    verb: str
+    """What was done."""
+    about: tuple[str, ...]
+    """What it was about."""
+    more: int
+    """How many more things it was about."""
+    why: str | None
+    """The reason in their words; None if none was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Changes, newest first."""
+
+    subject: str | None
+    """The thing they are about; None for the whole study."""
+    total: int
+    """How many there are."""
+    entries: tuple[LogEntry, ...]
+    """The newest of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A thing one step away."""
+
+    relation: str
+    """used, produced."""
+    role: str | None
+    """The name under which the execution knew it."""
+    kind: str
+    """Its kind."""
+    name: str
+    """What it is called."""
+    id: str
+    """The beginning of its id."""
+    state: str | None
+    """The state of an execution, the kind of a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One thing: what it is, and what lies around it."""
+
+    rid: Rid
+    """Its id; the number of a change."""
+    id: str
+    """The beginning of its id that only it has."""
+    kind: str
+    """Its kind."""
+    name: str
+    """What it is called."""
+    description: str | None
+    """What people say of it; None if nobody said."""
+    facts: tuple[Fact, ...]
+    """What it consists of."""
+    came_from: tuple[Hop, ...]
+    """What it came from, one step back."""
+    used_in: tuple[Hop, ...]
+    """What came of it, one step on."""
+    log: Log
+    """Its newest changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One result of a search."""
+
+    id: str
+    """The beginning of its id."""
+    kind: str
+    """Its kind."""
+    name: str
+    """What it is called."""
+    description: str | None
+    """What people say of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a search found, best first."""
+
+    words: str
+    """What was asked."""
+    found: tuple[Found, ...]
+    """What was found."""
+    nearest: tuple[str, ...]
+    """If nothing was found: the names that are nearest."""
+
+
+def read_show(on: Reading, *, what: str) -> Shown:
+    """What something is, where it came from, where it is used, and its newest changes."""
+    view = on.view
+    found = resolve(view, what)
+    named = name_of(view, found)
+    description, facts = describe_thing(on, found)
+    is_change = found.kind is Kind.CHANGE
+    return Shown(
+        rid=found.rid,
+        id=named.name if is_change else shorten_all(view, [found.rid])[found.rid],
+        kind=str(found.kind),
+        name=named.name,
+        description=description,
+        facts=facts,
+        came_from=() if is_change else _hops(view, list_edges(view, dst=found.rid), "up"),
+        used_in=() if is_change else _hops(view, list_edges(view, src=found.rid), "down"),
+        log=Log(named.name, 1, ()) if is_change else _log(view, found.rid, named.name, RECENT),
+    )
+
+
+def read_log(on: Reading, *, what: str | None = None, limit: int = 20) -> Log:
+    """The newest changes first, all of them or those about one thing."""
+    view = on.view
+    if what is None:
+        return _log(view, None, None, limit)
+    found = resolve(view, what)
+    if found.kind is Kind.CHANGE:
+        change = history.get_change(view, found.rid)
+        return Log(f"c{found.rid}", 1, tuple(describe_changes(view, [change] if change else [])))
+    return _log(view, found.rid, name_of(view, found).name, limit)
+
+
+def read_find(on: Reading, *, words: Sequence[str], kind: str | None = None, limit: int = 20) -> Results:
+    """Things whose name or description has these words or parts of them, best first."""
+    view = on.view
+    text = " ".join(words)
+    rids = text_index.search(view.connection, text, kind=kind, limit=limit)
+    named = naming.name_things(view, rids)
+    short = shorten_all(view, rids)
+    found = tuple(
+        Found(short[rid], named[rid].kind, named[rid].name, _description(on, named[rid]))
+        for rid in rids
+        if named[rid].name != named[rid].kind
+    )
+    return Results(text, found, () if found else tuple(suggest(view, text)))
+
+
+def describe_changes(view: View, listed: Sequence[Change]) -> list[LogEntry]:
+    """Changes as lines of the log."""
+    subjects = history.list_subjects(view, [change.id for change in listed])
+    wanted = {rid for rids in subjects.values() for rid in rids[:MANY]}
+    actors = {rid for change in listed for rid in (change.actor, change.on_behalf) if rid is not None}
+    named = naming.name_things(view, [*wanted, *actors])
+    lines = []
+    for change in listed:
+        rids = subjects[change.id]
+        about = tuple(named[rid].name for rid in rids[:MANY] if named[rid].name != named[rid].kind)
+        lines.append(
+            LogEntry(
+                change.id,
+                change.recorded_at,
+                _who(change, named),
+                change.verb,
+                about,
+                max(0, len(rids) - MANY),
+                change.why,
+            )
+        )
+    return lines
+
+
+def _log(view: View, about: Rid | None, name: str | None, limit: int) -> Log:
+    listed = history.list_changes(view, about, limit=limit)
+    return Log(name, history.count_changes(view, about), tuple(describe_changes(view, listed)))
+
+
+def _who(change: Change, named: dict[Rid, Named]) -> str:
+    person = named[change.actor].name if change.actor is not None else "the study's maker"
+    if change.on_behalf is not None:
+        person = f"{person} for {named[change.on_behalf].name}"
+    return f"{person}, by an agent" if change.agent else person
+
+
+def _hops(view: View, edges: Sequence[Edge], direction: str) -> tuple[Hop, ...]:
+    ends = [edge.src if direction == "up" else edge.dst for edge in edges]
+    named = naming.name_things(view, ends)
+    short = shorten_all(view, ends)
+    return tuple(
+        Hop(edge.relation, edge.role, named[end].kind, named[end].name, short[end], named[end].state)
+        for edge, end in zip(edges, ends, strict=True)
+    )
+
+
+def _description(on: Reading, named: Named) -> str | None:
+    try:
+        return describe_thing(on, resolve_named(named))[0]
+    except NotFound:
+        return None

@@ -1,0 +1,134 @@
+"""History: which changes were about a thing, what each change was about, and how much there is of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from commonground.identity import Rid
+from commonground.store import changes, schema
+from commonground.store.changes import Change
+from commonground.store.view import View
+from commonground.structure import tables
+from commonground.structure.datasets import Version
+from commonground.structure.entities import EntityType, get_table
+from commonground.structure.features import Feature
+
+PART = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much there is of the things that are too many to list."""
+
+    people: int
+    """People who take part."""
+    features: int
+    """Features."""
+    executions: dict[str, int]
+    """Executions by state."""
+    scratch: int
+    """Executions that nobody has decided to keep."""
+    assets: int
+    """Files and series."""
+
+
+def list_changes(view: View, about: Rid | None = None, *, limit: int = 20) -> list[Change]:
+    """The newest changes first, all of them or those about one thing, as of the view."""
+    return changes.list_changes(view.connection, about=about, until=view.change, limit=limit)
+
+
+def get_change(view: View, number: int) -> Change | None:
+    """One change by its number, if it is there in this view."""
+    found = changes.list_changes(view.connection, until=min(number, view.change), limit=1)
+    return found[0] if found and found[0].id == number else None
+
+
+def first_change(view: View, about: Rid) -> Change | None:
+    """The change that brought a thing in, if it is known."""
+    anchor = schema.change_anchor
+    number = view.connection.execute(sa.select(sa.func.min(anchor.c.change)).where(anchor.c.rid == about)).scalar()
+    return None if number is None else get_change(view, int(number))
+
+
+def count_changes(view: View, about: Rid | None = None) -> int:
+    """How many changes there are, all of them or those about one thing."""
+    if about is None:
+        return view.change
+    anchor = schema.change_anchor
+    conditions = (anchor.c.rid == about, anchor.c.change <= view.change)
+    return int(view.connection.execute(sa.select(sa.func.count()).where(*conditions)).scalar_one())
+
+
+def list_subjects(view: View, numbers: Sequence[int]) -> dict[int, list[Rid]]:
+    """What each change was about."""
+    anchor = schema.change_anchor
+    found: dict[int, list[Rid]] = {number: [] for number in numbers}
+    for start in range(0, len(numbers), PART):
+        part = list(numbers[start : start + PART])
+        statement = sa.select(anchor.c.change, anchor.c.rid).where(anchor.c.change.in_(part)).order_by(anchor.c.rid)
+        for row in view.rows(statement):
+            found[row.change].append(row.rid)
+    return found
+
+
+def since_of(view: View, table: sa.Table, rid: Rid) -> int | None:
+    """The change from which the present row of a thing lives."""
+    rows = view.list_rows(table, table.c.rid == rid)
+    return int(rows[0].since) if rows else None
+
+
+def criteria_change(view: View, dataset: Rid) -> int | None:
+    """The change that stated what produces a dataset's members."""
+    rows = view.list_rows(tables.criteria, tables.criteria.c.dataset == dataset)
+    return int(rows[0].since) if rows else None
+
+
+def count_entities(view: View, kind: EntityType) -> int:
+    """How many entities of a type live."""
+    table = get_table(view, kind)
+    statement = sa.select(sa.func.count()).select_from(table).where(view.visible(table))
+    return int(view.connection.execute(statement).scalar_one())
+
+
+def count_values(view: View, feature: Feature) -> tuple[int, int, int]:
+    """Of a feature: values, entities that have one, and raters who gave one."""
+    rows = view.live_batches(feature.table, feature.rid).subquery()
+    statement = sa.select(
+        sa.func.count(), sa.func.count(sa.distinct(rows.c.entity)), sa.func.count(sa.distinct(rows.c.rater))
+    ).select_from(rows)
+    counted = view.connection.execute(statement).one()
+    return int(counted[0]), int(counted[1]), int(counted[2])
+
+
+def count_all(view: View) -> Counts:
+    """How much there is in the study."""
+    run = tables.execution
+    by_state = view.rows(sa.select(run.c.status, sa.func.count()).where(view.visible(run)).group_by(run.c.status))
+    return Counts(
+        people=_count(view, tables.person, tables.person.c.active == 1),
+        features=_count(view, tables.feature),
+        executions={row[0]: int(row[1]) for row in by_state},
+        scratch=_count(view, run, run.c.scratch == 1),
+        assets=_count(view, tables.asset),
+    )
+
+
+def newest_executions(view: View, limit: int) -> list[Rid]:
+    """The executions that began last, children left out."""
+    run = tables.execution
+    statement = sa.select(run.c.rid).where(view.visible(run), run.c.parent.is_(None))
+    return [row.rid for row in view.rows(statement.order_by(run.c.started_at.desc(), run.c.rid.desc()).limit(limit))]
+
+
+def list_version_raters(view: View, version: Version) -> list[Rid]:
+    """The people and slots whose values a version holds."""
+    table = tables.version_rater
+    return sorted(row.rater for row in view.list_rows(table, table.c.version == version.rid))
+
+
+def _count(view: View, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
+    statement = sa.select(sa.func.count()).select_from(table).where(view.visible(table), *conditions)
+    return int(view.connection.execute(statement).scalar_one())

@@ -1,0 +1,121 @@
+"""Names of things of any kind: what to call a rid, and what a name could mean.
+
+A version is called `dataset@number`, a feature `Type.name`, an entity `Type:key`; executions, assets and workflows may
+share a name with others of their kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+
+from commonground.identity import Kind, Rid
+from commonground.store import schema
+from commonground.store.view import View
+from commonground.structure import entities, lineage, tables
+from commonground.structure.lineage import Named
+from commonground.structure.names import name_key
+
+PART = 500
+MOST = 2000
+_UNIQUE = {
+    Kind.DATASET: tables.dataset,
+    Kind.TYPE: tables.entity_type,
+    Kind.FEATURE: tables.feature,
+    Kind.VOCABULARY: tables.vocabulary,
+    Kind.PERSON: tables.person,
+    Kind.TERM: tables.term,
+}
+_SHARED = {Kind.EXECUTION: tables.execution, Kind.ASSET: tables.asset, Kind.WORKFLOW: tables.workflow}
+
+
+def name_things(view: View, rids: Iterable[Rid]) -> dict[Rid, Named]:
+    """What to call each thing, of whatever kind; one that has no name is called by its kind."""
+    listed = list(dict.fromkeys(rids))
+    found = lineage.describe(view, listed)
+    plain = [rid for rid in listed if found[rid].name == found[rid].kind]
+    for start in range(0, len(plain), PART):
+        part = plain[start : start + PART]
+        for kind in (Kind.TYPE, Kind.VOCABULARY, Kind.PERSON, Kind.TERM):
+            table = _UNIQUE[kind]
+            found.update((row.rid, Named(row.rid, kind, row.name, None)) for row in _rows(view, table, part))
+        features, types = tables.feature, tables.entity_type
+        joined = (
+            sa.select(features.c.rid, features.c.name, types.c.name.label("of"))
+            .join(types, types.c.rid == features.c.type)
+            .where(view.visible(features), view.visible(types), features.c.rid.in_(part))
+        )
+        found.update((row.rid, Named(row.rid, Kind.FEATURE, f"{row.of}.{row.name}", None)) for row in view.rows(joined))
+        found.update((row.rid, Named(row.rid, Kind.SLOT, row.label, None)) for row in _rows(view, tables.slot, part))
+    entities_left = [rid for rid in plain if found[rid].kind == Kind.ENTITY]
+    found.update(_name_entities(view, entities_left))
+    return found
+
+
+def find_named(view: View, name: str) -> list[Named]:
+    """Everything that a name could mean; a name written exactly alike goes before twins in other letters."""
+    wanted = name_key(name)
+    found: list[Named] = []
+    of, _, last = name.rpartition(".")
+    for kind, table in _UNIQUE.items():
+        rows = view.list_rows(table, table.c.name_key == wanted)
+        found += [Named(row.rid, kind, row.name, None) for row in rows]
+    if of:
+        types, features = tables.entity_type, tables.feature
+        holder = sa.select(types.c.rid).where(view.visible(types), types.c.name_key == name_key(of))
+        rows = view.list_rows(features, features.c.name_key == name_key(last), features.c.type.in_(holder))
+        found += [Named(row.rid, Kind.FEATURE, f"{of}.{row.name}", None) for row in rows]
+    for kind, table in _SHARED.items():
+        statement = sa.select(table).where(view.visible(table), table.c.name == name).limit(PART)
+        found += [Named(row.rid, kind, row.name, _state(kind, row)) for row in view.rows(statement)]
+    exact = [one for one in found if one.name == name]
+    return exact or found
+
+
+def find_entity(view: View, type_name: str, key: str) -> Named | None:
+    """The entity `Type:key`, if there is one."""
+    types = {name_key(kind.name): kind for kind in entities.list_types(view)}
+    kind = types.get(name_key(type_name))
+    if kind is None:
+        return None
+    rid = entities.find_keys(view, kind, [key]).get(key)
+    return None if rid is None else Named(rid, Kind.ENTITY, f"{kind.name}:{key}", None)
+
+
+def list_names(view: View) -> list[str]:
+    """Names that somebody may have meant, at most a few thousand of each kind."""
+    found: dict[str, None] = {}
+    for table in (*_UNIQUE.values(), *_SHARED.values()):
+        statement = sa.select(table.c.name).where(view.visible(table)).order_by(table.c.rid.desc()).limit(MOST)
+        found.update((row.name, None) for row in view.rows(statement))
+    return list(found)
+
+
+def _name_entities(view: View, rids: Sequence[Rid]) -> dict[Rid, Named]:
+    found: dict[Rid, Named] = {}
+    if not rids:
+        return found
+    places: dict[str, list[Rid]] = {}
+    known = schema.identity
+    for rid in rids:
+        statement = sa.select(known.c.place).where(known.c.first <= rid).order_by(known.c.first.desc()).limit(1)
+        row = view.first(statement)
+        if row is not None and row.place:
+            places.setdefault(row.place, []).append(rid)
+    for kind in entities.list_types(view):
+        if kind.place in places:
+            listed = entities.list_entities(view, kind, places[kind.place])
+            keyed = zip(listed["rid"], listed["key"], strict=True)
+            found.update((rid, Named(rid, Kind.ENTITY, f"{kind.name}:{key}", None)) for rid, key in keyed)
+    return found
+
+
+def _rows(view: View, table: sa.Table, rids: Sequence[Rid]) -> Sequence[sa.Row[tuple[object, ...]]]:
+    return view.list_rows(table, table.c.rid.in_(list(rids)))
+
+
+def _state(kind: Kind, row: sa.Row[tuple[object, ...]]) -> str | None:
+    if kind is Kind.EXECUTION:
+        return str(row.status)
+    return str(row.kind) if kind is Kind.ASSET else None
