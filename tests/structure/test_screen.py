@@ -53,7 +53,7 @@ SECRETS = {
     "token flag": ("python train.py --token=abcdefgh1234 --epochs 3", "abcdefgh1234"),
     "random string": ('blob = "q8Zr4Tn0Xv7Lk2Jm5Wd9Bs3Hg6Pf1Yc+QeUaIoR/"', "q8Zr4Tn0Xv7Lk2Jm5Wd9Bs3Hg6Pf1Yc"),
     "private key": (
-        "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAx9Qw8Er7Ty6Ui5Op4\nJk0LzXcVbNm\n-----END RSA PRIVATE KEY-----",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAx9Qw8Er7Ty6Ui5Op4\nJk0LzXcVbN\n-----END RSA PRIVATE KEY-----",
         "MIIEowIBAAKCAQEAx9Qw8Er7Ty6Ui5Op4",
     ),
 }

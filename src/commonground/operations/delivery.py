@@ -77,10 +77,11 @@ def finish(
     *,
     verdict: Mapping[str, Any],
     why: str | None = None,
+    started: bool = False,
 ) -> Gathered:
     """End a run of this process: the last record, then the change, then the spool goes.
 
-    `verdict` is the `final` record without its plan id. Raises the storage's error if the catalogue is out of reach;
+    `verdict` is the `final` record without its plan id; `started` says that the catalogue has the start. Raises the storage's error if the catalogue is out of reach;
     the spool then has everything and is synced.
     """
     final = {"plan": session.ground.mint.one(), **verdict, "why": why}
@@ -88,7 +89,7 @@ def finish(
         with _alone(folder):
             writer.append(run_spool.FINAL, final)
             gathered = run_spool.gather(folder, writer.execution)
-            _commit(session, gathered, final)
+            _commit(session, gathered, final, started=started)
     except BaseException:
         writer.close()
         raise
@@ -152,9 +153,10 @@ def _has_ended(start: Mapping[str, Any]) -> bool:
     return Status(start["args"]["execution"]["status"]) in ENDED
 
 
-def _commit(session: Session, gathered: Gathered, final: Mapping[str, Any]) -> None:
-    deliver_start(session, gathered)
-    if not _is_known(session, gathered.execution):
+def _commit(session: Session, gathered: Gathered, final: Mapping[str, Any], *, started: bool = False) -> None:
+    if not started:
+        deliver_start(session, gathered)
+    if not started and not _is_known(session, gathered.execution):
         raise StorageError(
             f"The start of execution {show_rid(gathered.execution)} is not on record, and its spool does not hold it.",
             todo="Deliver the spool to the study that it belongs to.",

@@ -18,24 +18,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from commonground.errors import Conflict, Corrupt, InvalidInput
+from commonground.errors import Conflict, Corrupt, InvalidInput, NotFound
 from commonground.identity import Kind, Mint, Rid, show_rid
 from commonground.operations.inputs import Pin, resolve_input
 from commonground.operations.plans import Plan, Reading
+from commonground.operations.resolving import resolve
 from commonground.store.faults import point
 from commonground.store.ground import Ground
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
-from commonground.structure import executions, metrics, tables, workflows
+from commonground.structure import executions, metrics, workflows
 from commonground.structure.assets import add_assets
 from commonground.structure.execution_states import ENDED, Status
+from commonground.structure.executions import Execution
 from commonground.structure.lineage import PRODUCED, USED, Edge, add_edges, replace_edges
 from commonground.structure.metrics import Point, digest_of_points
 from commonground.structure.names import clean_name
 from commonground.structure.parameters import add_params, as_rows, find_seeds, flatten
-
-LATE = "Its record came late: it was delivered after the execution had been counted as lost."
-
 
 # ---------------------------------------------------------------- plans, made without a catalogue
 
@@ -103,6 +102,16 @@ def finish_plan(
     )
 
 
+def pick_execution(on: Reading, given: Rid | str) -> Execution:
+    """The execution that a rid, the beginning of one, or a name means; raises NotFound or Ambiguous."""
+    if isinstance(given, int):
+        return executions.get_execution(on.view, given)
+    found = resolve(on.view, given)
+    if found.kind is not Kind.EXECUTION:
+        raise NotFound(f"{given!r} is no execution but a {found.kind}.", todo="`cg execution find` lists executions.")
+    return executions.get_execution(on.view, found.rid)
+
+
 def used_edge(rid: Rid, execution: Rid, pin: Pin, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The edge from an input to the execution that uses it, as plain data."""
     details = {**pin.details(), **(more or {})}
@@ -124,7 +133,7 @@ def plan_start(
     inputs: Sequence[str] = (),
     params: Mapping[str, Any] | None = None,
     scratch: bool = False,
-    parent: Rid | None = None,
+    parent: Rid | str | None = None,
     argv: Sequence[str] = (),
     place: str | None = None,
     started_at: int | None = None,
@@ -141,7 +150,7 @@ def plan_start(
         "name": clean_name(name or f"run-{show_rid(rids[0])[-6:].lower()}", "run's name"),
         "status": str(Status.RUNNING),
         "scratch": int(scratch),
-        "parent": parent,
+        "parent": pick_execution(on, parent).rid if parent is not None else None,
         "argv": list(argv),
         "place": place,
         "seed": json.dumps(seeds, sort_keys=True) if seeds else None,
@@ -184,9 +193,9 @@ def apply_start(tx: Transaction, plan: Plan, staged: None = None) -> None:
 # ---------------------------------------------------------------- inputs that come later
 
 
-def plan_input(on: Reading, *, execution: Rid, input: str) -> Plan:  # noqa: A002 - the word at every door
+def plan_input(on: Reading, *, execution: Rid | str, input: str) -> Plan:  # noqa: A002 - the word at every door
     """Say that an execution that runs uses something more."""
-    found = executions.get_execution(on.view, execution)
+    found = pick_execution(on, execution)
     if found.ended:
         raise Conflict(f"{found.name} has ended; what it used is settled.", todo="Write a note, or run it again.")
     pin = resolve_input(on.view, input)
@@ -213,7 +222,7 @@ def apply_input(tx: Transaction, plan: Plan) -> None:
 def plan_finish(
     on: Reading,
     *,
-    execution: Rid,
+    execution: Rid | str,
     status: str = "finished",
     reason: str | None = None,
     params: Mapping[str, Any] | None = None,
@@ -221,7 +230,7 @@ def plan_finish(
     ended_at: int | None = None,
 ) -> Plan:
     """End an execution that was begun by hand."""
-    found = executions.get_execution(on.view, execution)
+    found = pick_execution(on, execution)
     now = on.ground.clock()
     points: list[Point] = [(key, 0, now, float(value)) for key, value in (metrics or {}).items()]
     changes = {"status": status, "reason": reason, "ended_at": now if ended_at is None else ended_at}
@@ -246,10 +255,7 @@ def apply_finish(tx: Transaction, plan: Plan, staged: None = None) -> None:
     point("run.finish")
     args = plan.args
     rid = args["execution"]
-    changes = dict(args["changes"])
-    if not changes.get("reason") and _is_lost(tx, rid):
-        changes["reason"] = LATE
-    executions.change_execution(tx, rid, changes)
+    executions.change_execution(tx, rid, args["changes"])
     add_params(tx.connection, rid, args["params"], new=False)
     if args["assets"]:
         add_assets(tx, args["assets"])
@@ -259,18 +265,16 @@ def apply_finish(tx: Transaction, plan: Plan, staged: None = None) -> None:
     told = args["metrics"]
     if len(points) != told["points"] or (points and digest_of_points(points) != told["digest"]):
         raise Corrupt("The metrics are not the ones that were recorded.", todo="Deliver the run's spool again.")
-    if points and metrics.count_points(tx.connection, rid) != len(points):
-        # What was shown as progress is there already; points are kept once.
-        metrics.add_points(tx.connection, rid, points)
+    metrics.add_points(tx.connection, rid, points, all_there_are=True)
     executions.drop_lease(tx.connection, rid)
 
 
 # ---------------------------------------------------------------- keeping a try
 
 
-def plan_promote(on: Reading, *, execution: Rid, name: str | None = None) -> Plan:
+def plan_promote(on: Reading, *, execution: Rid | str, name: str | None = None) -> Plan:
     """Keep a scratch execution: what it was is recorded already, so nothing is run again."""
-    found = executions.get_execution(on.view, execution)
+    found = pick_execution(on, execution)
     if not found.scratch:
         raise InvalidInput(f"{found.name} is not a scratch run; it is kept already.")
     changes: dict[str, Any] = {"scratch": 0}
@@ -306,9 +310,3 @@ def _take_files(ground: Ground, plan: Plan) -> None:
             f"{len(missing)} of the outputs are not what was saved.",
             todo="The spool of the run keeps them: `cg sync` tries again.",
         )
-
-
-def _is_lost(tx: Transaction, rid: Rid) -> bool:
-    table = tables.execution
-    row = tx.connection.execute(table.select().where(table.c.rid == rid, table.c.until.is_(None))).first()
-    return row is not None and row.status == Status.LOST

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
-from commonground.operations.describing import Fact, describe_thing
+from commonground.operations.describing import Fact, describe_thing, description_of
 from commonground.operations.plans import Reading
 from commonground.operations.resolving import name_of, resolve, shorten_all, suggest
 from commonground.store import text_index
@@ -160,7 +159,7 @@ def read_find(on: Reading, *, words: Sequence[str], kind: str | None = None, lim
     named = naming.name_things(view, rids)
     short = shorten_all(view, rids)
     found = tuple(
-        Found(short[rid], named[rid].kind, named[rid].name, _description(on, named[rid]))
+        Found(short[rid], named[rid].kind, named[rid].name, description_of(view, named[rid].kind, rid))
         for rid in rids
         if named[rid].name != named[rid].kind
     )
@@ -211,10 +210,3 @@ def _hops(view: View, edges: Sequence[Edge], direction: str) -> tuple[Hop, ...]:
         Hop(edge.relation, edge.role, named[end].kind, named[end].name, short[end], named[end].state)
         for edge, end in zip(edges, ends, strict=True)
     )
-
-
-def _description(on: Reading, named: Named) -> str | None:
-    try:
-        return describe_thing(on, resolve_named(named))[0]
-    except NotFound:
-        return None

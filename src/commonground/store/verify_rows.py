@@ -169,8 +169,16 @@ def _wrong_batch(table: sa.Table, told: sa.Row[Any]) -> str:
     return f"{table.name}: the {told.rows} rows of batch {told.rid} (change {told.since}) are not what was recorded"
 
 
+def _columns(told: str) -> list[tuple[str, str]]:
+    """The columns that a header tells; none if the header was spoilt."""
+    try:
+        return [(str(name), str(kind)) for name, kind in json.loads(told)]
+    except (TypeError, ValueError):
+        return []
+
+
 def _ordered(table: sa.Table, told: str) -> sa.Select[Any]:
-    fields = [table.c[name] for name, _ in json.loads(told) if name in table.c]
+    fields = [table.c[name] for name, _ in _columns(told) if name in table.c]
     return sa.select(table.c.batch, table.c.ordinal, *fields).order_by(table.c.batch, table.c.ordinal)
 
 
@@ -192,7 +200,7 @@ def _bulk_digests(
     digests: list[bytes | None] = [None] * (last - first)
     own = b"".join(salts[(n - first) * SALT_BYTES : (n - first + 1) * SALT_BYTES] for n in found)
     values = list(zip(*rows, strict=True))[2:] if rows else []
-    columns = json.loads(told.columns)
+    columns = _columns(told.columns)
     if rows and len(values) != len(columns):
         return [WRONG]
     if rows:

@@ -16,12 +16,14 @@ import sqlalchemy as sa
 
 from commonground.errors import Ambiguous, NotFound
 from commonground.identity import Kind, Rid, show_rid
+from commonground.store.bulk import insert_rows
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.structure.execution_states import ENDED, Status, check_transition
 from commonground.structure.tables import execution, lease
 
 PART = 500
+LATE = "Its record came late: it was delivered after the execution had been counted as lost."
 FIELDS = (
     "rid",
     "workflow",
@@ -148,18 +150,21 @@ def add_execution(tx: Transaction, fields: Mapping[str, Any]) -> None:
 def change_execution(tx: Transaction, rid: Rid, changes: Mapping[str, Any]) -> Execution:
     """Replace fields of an execution; `details` are added to what is there. Returns it as it was.
 
+    A lost execution whose record comes late without a reason of its own gets one that says so.
+
     Raises NotFound, and Conflict or InvalidInput for a move of the state that is not allowed or lacks its reason.
     """
-    statement = sa.select(execution).where(execution.c.rid == rid, execution.c.until.is_(None))
-    row = tx.connection.execute(statement).first()
+    row = tx.connection.execute(_LIVING, {"rid": rid}).first()
     if row is None:
         raise NotFound(f"There is no execution {show_rid(rid)}.", todo="`cg execution find` lists them.")
     old = _execution(row)
     status = Status(changes.get("status", old.status))
+    if old.status is Status.LOST and status is not old.status and not changes.get("reason"):
+        changes = {**changes, "reason": LATE}
     if status is not old.status:
         check_transition(old.status, status, changes.get("reason"))
     fields = {name: getattr(row, name) for name in FIELDS}
-    fields.update(changes)
+    fields.update((name, value) for name, value in changes.items() if name != "details")
     fields["argv"] = changes.get("argv", list(old.argv))
     fields["details"] = {**old.details, **changes.get("details", {})}
     tx.replace(execution, [_row(fields)])
@@ -168,9 +173,8 @@ def change_execution(tx: Transaction, rid: Rid, changes: Mapping[str, Any]) -> E
 
 
 def hold_lease(connection: sa.Connection, rid: Rid, process: str, spool: str, seen_at: int) -> None:
-    """Say which process an execution belongs to, or that it was heard of again."""
-    connection.execute(sa.delete(lease).where(lease.c.execution == rid))
-    connection.execute(sa.insert(lease).values(execution=rid, process=process, spool=spool, seen_at=seen_at))
+    """Say which process a new execution belongs to."""
+    insert_rows(connection, lease, ["execution", "process", "spool", "seen_at"], [(rid, process, spool, seen_at)])
 
 
 def renew_lease(connection: sa.Connection, rid: Rid, seen_at: int) -> bool:
@@ -181,7 +185,11 @@ def renew_lease(connection: sa.Connection, rid: Rid, seen_at: int) -> bool:
 
 def drop_lease(connection: sa.Connection, rid: Rid) -> None:
     """Say that an execution belongs to no process any more."""
-    connection.execute(sa.delete(lease).where(lease.c.execution == rid))
+    connection.execute(_DROP_LEASE, {"rid": rid})
+
+
+_LIVING = sa.select(execution).where(execution.c.rid == sa.bindparam("rid"), execution.c.until.is_(None))
+_DROP_LEASE = sa.delete(lease).where(lease.c.execution == sa.bindparam("rid"))
 
 
 def _row(fields: Mapping[str, Any]) -> dict[str, Any]:

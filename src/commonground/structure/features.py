@@ -6,6 +6,7 @@ never overwritten. "Cannot grade, because ..." is a value: nothing, with a reaso
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,6 +107,11 @@ class FeatureValues:
     def take(self, rows: np.ndarray[Any, Any]) -> FeatureValues:
         """Some of the rows."""
         return FeatureValues(*(getattr(self, name)[rows] for name in FeatureValues.__slots__))
+
+    def with_positions(self, positions: Mapping[Rid, int]) -> FeatureValues:
+        """The same values with each term as its place in its vocabulary."""
+        places = np.array([positions.get(int(rid), 0) for rid in self.value], dtype=np.int64)
+        return dataclasses.replace(self, value=places)
 
     def for_selecting(self, slots: np.ndarray[Any, Any]) -> Values:
         """The columns that a selector looks at; `slots` are the raters who are known only within one scan or case."""

@@ -209,6 +209,12 @@ def _choose(
         )
     values = build_values(feature, {name: table[name].to_pylist() for name in table.column_names})
     values = values.take(np.flatnonzero(np.isin(values.entity, rids)))
+    words = names
+    if feature.holds is Holds.TERM and feature.ordered:
+        terms = source.get_table("terms")
+        places = dict(zip(terms["rid"].to_pylist(), terms["position"].to_pylist(), strict=True))
+        values = values.with_positions(places)
+        words = {places[rid]: names[rid] for rid in np.unique(table["value"].drop_null().to_numpy()).tolist()}
     raters = source.get_table("raters")
     slots = raters.filter(raters["scope"].is_valid())["rid"].to_numpy()
     selected = select(values.for_selecting(slots), selector)
@@ -225,7 +231,7 @@ def _choose(
     none = len(np.setdiff1d(rids, values.entity))
     if none:
         left_out["it has no value at all"] = none
-    return _cells(feature, selected.entity, selected.value, rids, names), UsedValues(
+    return _cells(feature, selected.entity, selected.value, rids, words), UsedValues(
         feature.rid, selector, rows, digest, left_out
     )
 

@@ -73,14 +73,19 @@ def digest_of_points(points: Sequence[Point]) -> str:
     return table_digest(columns, ["order"])
 
 
-def add_points(connection: sa.Connection, execution: Rid, points: Sequence[Point]) -> int:
+def add_points(
+    connection: sa.Connection, execution: Rid, points: Sequence[Point], *, all_there_are: bool = False
+) -> int:
     """Add points and bring the summary up to date; points that are there already change nothing. Returns how many came.
 
     If all of them are new, the summary is merged in Python; else it is made again from all points of the keys.
+    `all_there_are` says that the execution has no others: if it has as many already, there is nothing to do.
     """
     if not points:
         return 0
-    had = connection.execute(sa.select(metric_last).where(metric_last.c.execution == execution)).all()
+    had = connection.execute(_SUMMARIES, {"execution": execution}).all()
+    if all_there_are and sum(row.points for row in had) == len(points):
+        return 0
     rows = [
         (key, step, at, None if value != value else value, flag_of(value))  # noqa: PLR0124 - only NaN differs from itself
         for key, step, at, value in points
@@ -97,12 +102,6 @@ def add_points(connection: sa.Connection, execution: Rid, points: Sequence[Point
     else:
         _remake(connection, execution, sorted({point[0] for point in points}))
     return added
-
-
-def count_points(connection: sa.Connection, execution: Rid) -> int:
-    """How many points an execution has."""
-    counted = sa.select(sa.func.coalesce(sa.func.sum(metric_last.c.points), 0))
-    return int(connection.execute(counted.where(metric_last.c.execution == execution)).scalar_one())
 
 
 def read_points(view: View, execution: Rid, key: str | None = None) -> dict[str, list[Any]]:
@@ -141,6 +140,9 @@ def list_summaries(view: View, executions: Sequence[Rid]) -> dict[Rid, dict[str,
 def summarise(points: Iterable[Point]) -> dict[str, MetricSummary]:
     """The summary of each key of some points."""
     return _merge({}, points)
+
+
+_SUMMARIES = sa.select(metric_last).where(metric_last.c.execution == sa.bindparam("execution"))
 
 
 def _merge(known: Mapping[str, MetricSummary], points: Iterable[Point]) -> dict[str, MetricSummary]:

@@ -123,9 +123,12 @@ def add_params(connection: sa.Connection, execution: Rid, rows: Sequence[Sequenc
         return
     known: set[str] = set()
     if not new:
-        known.update(connection.execute(sa.select(param.c.key).where(param.c.execution == execution)).scalars())
+        known.update(connection.execute(_KEYS, {"execution": execution}).scalars())
     fresh = [tuple(row) for row in rows if row[0] not in known]
     insert_rows(connection, param, ["key", "kind", "num", "txt", "long"], fresh, [("execution", execution)])
+
+
+_KEYS = sa.select(param.c.key).where(param.c.execution == sa.bindparam("execution"))
 
 
 def list_params(view: View, executions: Sequence[Rid]) -> dict[Rid, dict[str, Plain]]:

@@ -4,11 +4,12 @@ Entities are put in order by SHA-256 of the seed and the key of their group (or 
 
 - Entities of one group never part. A group lies with the stratum that most of its entities have.
 - Without groups every stratum is divided to within one entity of its share, and so is the whole with two parts.
-- With groups the cuts fall between groups; then groups move, one at a time, as long as that brings the numbers of each
-  stratum and of the whole nearer to their shares (the sum of squared deviations over the expected number falls).
+- With groups the cuts fall between groups; then groups move, one at a time, if that brings the numbers of each stratum
+  and of the whole nearer to their shares (the sum of squared deviations over the wanted numbers falls), until each
+  number is within one entity of its share or no move helps.
 - The order hangs on the seed and the keys alone. Entities that are added later leave the order of the others as it is:
   only those beside a cut can change their part. That holds within each stratum, but for one entity by rounding. With
-  groups it holds for the order and the first cuts; the moves afterwards can take along further groups.
+  groups it holds for the order and the first cuts; the moves afterwards can take further groups along.
 - The sequence of the input, and of the parts in `shares`, changes nothing.
 """
 
@@ -30,7 +31,7 @@ IntArray = npt.NDArray[np.int64]
 Labels = Sequence[object] | npt.NDArray[np.generic]
 
 TOLERANCE = 1e-9
-MOST_PASSES = 20
+MOST_PASSES = 5
 
 
 def split(
@@ -119,17 +120,21 @@ def _units(
         raise InvalidInput("The entities are not given by their ids.", todo="Give a list of integers.")
     if not len(given):
         faults.append("there are no entities")
-    elif len(np.unique(given)) < len(given):
+    elif not np.diff(np.sort(given)).all():
         faults.append("an entity comes twice")
+    coded = {}
     for what, labels in (("strata", strata), ("groups", groups)):
         if labels is not None and len(labels) != len(given):
             faults.append(f"{len(labels)} {what} for {len(given)} entities")
-        elif labels is not None and (missing := sum(_key(label) == b"" for label in _plain(labels))):
-            faults.append(f"{missing} of the {what} are missing or no text, number or boolean")
+        elif labels is not None:
+            code, keys = coded[what] = _coded(labels)
+            if b"" in keys:
+                missing = np.count_nonzero(code == keys.index(b""))
+                faults.append(f"{missing} of the {what} are missing or no text, number or boolean")
     if faults:
         raise InvalidInput("These entities cannot be divided like this.", faults=faults)
-    group = _in_order(given if groups is None else groups, f"{purpose} group ")
-    stratum = np.zeros(len(given), np.int64) if strata is None else _in_order(strata, f"{purpose} stratum ")
+    group = _in_order(*coded.get("groups", _coded(given)), f"{purpose} group ")
+    stratum = _in_order(*coded.get("strata", (np.zeros(len(given), np.int64), [b""])), f"{purpose} stratum ")
     # of each group the most frequent stratum, the earlier one if two are as frequent
     width = int(stratum.max()) + 1
     cells, times = np.unique(group * width + stratum, return_counts=True)
@@ -139,15 +144,24 @@ def _units(
     return _Units(given.astype(np.int64), group, stratum, np.bincount(group), home)
 
 
-def _in_order(labels: Labels, prefix: str) -> IntArray:
-    """For each label its place among the different labels, ordered by SHA-256 of the prefix and the label's key."""
+def _coded(labels: Labels) -> tuple[IntArray, list[bytes]]:
+    """A number for each label, equal for equal labels, and the key that each number stands for."""
+    if isinstance(labels, np.ndarray) and labels.dtype.kind in "iu":
+        distinct, code = np.unique(labels, return_inverse=True)
+        return code, [_key(label) for label in distinct.tolist()]
     place_of: dict[bytes, int] = {}
-    code = np.array([place_of.setdefault(_key(label), len(place_of)) for label in _plain(labels)], np.int64)
+    plain = labels.tolist() if isinstance(labels, np.ndarray) else labels
+    numbers = [place_of.setdefault(_key(label), len(place_of)) for label in cast("Sequence[object]", plain)]
+    return np.array(numbers, np.int64), list(place_of)
+
+
+def _in_order(code: IntArray, keys: Sequence[bytes], prefix: str) -> IntArray:
+    """For each code its place among the keys, ordered by SHA-256 of the prefix and the key."""
     start, sha256 = prefix.encode(), hashlib.sha256
-    digests = b"".join([sha256(start + key).digest() for key in place_of])
-    words = np.frombuffer(digests, ">u8").reshape(len(place_of), -1)
-    rank = np.empty(len(place_of), np.int64)
-    rank[np.lexsort(words.T[::-1])] = np.arange(len(place_of))
+    digests = b"".join([sha256(start + key).digest() for key in keys])
+    words = np.frombuffer(digests, ">u8").reshape(len(keys), -1)
+    rank = np.empty(len(keys), np.int64)
+    rank[np.lexsort(words.T[::-1])] = np.arange(len(keys))
     return rank[code]
 
 
@@ -163,7 +177,11 @@ def _parts(units: _Units, shares: Sequence[Fraction]) -> IntArray:
         middle = filled - sizes / 2
         part[members] = np.searchsorted(np.cumsum(quotas)[:-1], middle, side="right")
     if units.sizes.max() > 1:
-        _balance(units, [float(share) for share in shares], part)
+        balance = _Balance(units, [float(share) for share in shares], part)
+        for _ in range(MOST_PASSES):
+            if balance.settled() or not balance.move_all():
+                break
+        part = np.array(balance.place, np.int64)
     return part[units.group]
 
 
@@ -184,62 +202,58 @@ def _quotas(total: int, shares: Sequence[Fraction], owed: Sequence[Fraction]) ->
     return quotas, due
 
 
-def _balance(units: _Units, shares: Sequence[float], part: IntArray) -> None:
-    """Moves groups between parts, in their order, until every number is within one entity of its share or none helps.
+class _Balance:
+    """Groups in parts, and by how much each part has too many or too few of each stratum and of the whole."""
 
-    A part keeps its last group.
-    """
-    whole = int(units.stratum.max()) + 1  # the row of all strata together
-    content = [[(whole, size)] for size in units.sizes.tolist()]
-    cells, times = np.unique(units.group * whole + units.stratum, return_counts=True)
-    for cell, count in zip(cells.tolist(), times.tolist(), strict=True):
-        content[cell // whole].append((cell % whole, count))
-    numbers = [*np.bincount(units.stratum).tolist(), len(units.group)]
-    wanted = [[number * share for share in shares] for number in numbers]
-    over = [[-goal for goal in row] for row in wanted]
-    places: list[int] = part.tolist()
-    members = [places.count(one) for one in range(len(shares))]
-    for place, contents in zip(places, content, strict=True):
-        for row, count in contents:
-            over[row][place] += count
-    for _ in range(MOST_PASSES):
-        before = places.copy()
-        for group, source in enumerate(places):
-            if members[source] == 1:
+    def __init__(self, units: _Units, shares: Sequence[float], part: IntArray) -> None:
+        whole = int(units.stratum.max()) + 1  # the row of all strata together
+        cells, times = np.unique(units.group * whole + units.stratum, return_counts=True)
+        self.content = [[(whole, size)] for size in units.sizes.tolist()]
+        for cell, count in zip(cells.tolist(), times.tolist(), strict=True):
+            self.content[cell // whole].append((cell % whole, count))
+        numbers = [*np.bincount(units.stratum).tolist(), len(units.group)]
+        self.wanted = [[number * share for share in shares] for number in numbers]
+        self.over = [[-goal for goal in row] for row in self.wanted]
+        self.place: list[int] = part.tolist()
+        self.members = [self.place.count(one) for one in range(len(shares))]
+        for place, contents in zip(self.place, self.content, strict=True):
+            for row, count in contents:
+                self.over[row][place] += count
+
+    def settled(self) -> bool:
+        """Whether every number is within one entity of what is wanted."""
+        return all(abs(one) < 1 for row in self.over for one in row)
+
+    def move_all(self) -> bool:
+        """Moves each group once to where it does most good, until settled; whether any was moved."""
+        moved = False
+        for group, source in enumerate(self.place):
+            if self.members[source] == 1:  # a part keeps its last group
                 continue
-            losses = [_loss(content[group], over, wanted, (source, target)) for target in range(len(shares))]
+            losses = [self._loss(group, source, target) for target in range(len(self.members))]
             best = losses.index(min(losses))
             if losses[best] < -TOLERANCE:
-                for row, count in content[group]:
-                    over[row][source] -= count
-                    over[row][best] += count
-                members[source] -= 1
-                members[best] += 1
-                places[group] = best
-                if max(max(map(abs, row)) for row in over) < 1:
+                for row, count in self.content[group]:
+                    self.over[row][source] -= count
+                    self.over[row][best] += count
+                self.members[source] -= 1
+                self.members[best] += 1
+                self.place[group] = best
+                moved = True
+                if self.settled():
                     break
-        else:
-            if places != before:
-                continue
-        break
-    part[:] = places
+        return moved
 
-
-def _loss(
-    contents: Sequence[tuple[int, int]],
-    over: Sequence[Sequence[float]],
-    wanted: Sequence[Sequence[float]],
-    move: tuple[int, int],
-) -> float:
-    """What a group's move from part to part adds to the sum of squared deviations over the wanted numbers."""
-    source, target = move
-    if source == target:
-        return 0.0
-    loss = 0.0
-    for row, count in contents:
-        loss += (count - 2 * over[row][source]) * count / wanted[row][source]
-        loss += (count + 2 * over[row][target]) * count / wanted[row][target]
-    return loss
+    def _loss(self, group: int, source: int, target: int) -> float:
+        """What a move adds to the sum of squared deviations over the wanted numbers."""
+        if source == target:
+            return 0.0
+        loss = 0.0
+        for row, count in self.content[group]:
+            over, wanted = self.over[row], self.wanted[row]
+            loss += (count - 2 * over[source]) * count / wanted[source]
+            loss += (count + 2 * over[target]) * count / wanted[target]
+        return loss
 
 
 def _share_faults(shares: Mapping[str, float]) -> list[str]:
@@ -254,10 +268,6 @@ def _share_faults(shares: Mapping[str, float]) -> list[str]:
     elif abs(math.fsum(shares.values()) - 1) > TOLERANCE:
         faults.append(f"the shares sum to {math.fsum(shares.values())}, not to 1")
     return faults
-
-
-def _plain(labels: Labels) -> list[object]:
-    return cast("list[object]", labels.tolist() if isinstance(labels, np.ndarray) else list(labels))
 
 
 def _key(label: object) -> bytes:

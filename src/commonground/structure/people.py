@@ -92,6 +92,15 @@ def list_slots(view: View, scopes: Sequence[Rid]) -> dict[tuple[Rid, str], Rid]:
     return found
 
 
+def list_slot_rids(view: View, rids: Sequence[Rid]) -> list[Rid]:
+    """Those of the raters who are known only within one scan or case."""
+    found: list[Rid] = []
+    for start in range(0, len(rids), 500):
+        part = rids[start : start + 500]
+        found += [row.rid for row in view.rows(sa.select(slot.c.rid).where(view.visible(slot), slot.c.rid.in_(part)))]
+    return found
+
+
 def add_person(tx: Transaction, fields: dict[str, Any], logins: Sequence[tuple[Rid, str]] = ()) -> None:
     """A new person, with logins."""
     tx.register(Kind.PERSON, [fields["rid"]])

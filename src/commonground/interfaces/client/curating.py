@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from commonground.identity import Rid
+from commonground.operations.agreement import Agreement
 from commonground.operations.plans import Committed
 from commonground.operations.session import Session
+from commonground.structure.agreement import Figure
 from commonground.structure.entities import EntityType
 from commonground.structure.features import Feature
 from commonground.structure.people import Person
@@ -269,3 +271,21 @@ class Features:
             slots=slots,
             cannot=cannot,
         )
+
+    def agreement(
+        self, feature: str, *, dataset: str | None = None, resamples: int = 200, seed: int = 0
+    ) -> Agreement:
+        """Krippendorff's alpha with its interval, and which values meet which."""
+        found: Agreement = self._session.read(
+            "feature agreement", feature=feature, dataset=dataset, resamples=resamples, seed=seed
+        )
+        return found
+
+    def kappa(
+        self, feature: str, first: str, second: str, *, weights: str = "none", dataset: str | None = None
+    ) -> Figure:
+        """Cohen's kappa of two people over the entities that both read."""
+        found: Figure = self._session.read(
+            "feature kappa", feature=feature, first=first, second=second, weights=weights, dataset=dataset
+        )
+        return found

@@ -11,6 +11,7 @@ from commonground.identity import Rid
 from commonground.operations.plans import Committed
 from commonground.operations.releases import DatasetState, Difference
 from commonground.operations.session import Session
+from commonground.structure.selectors import Selector
 
 
 class Datasets:
@@ -116,15 +117,50 @@ class Datasets:
 
     def split(
         self,
-        version: str,
+        dataset: str,
         shares: Mapping[str, float],
         *,
-        seed: int,
+        seed: int = 0,
         group: str | None = None,
         stratify: str | None = None,
+        selector: Selector | None = None,
         why: str | None = None,
     ) -> Committed:
-        """Split a version's members into datasets of their own, so that no group lies in two of them."""
+        """Split a state into datasets `dataset-part`, so that no group (the owning entity by default) is divided."""
         return self._session.write(
-            "dataset split", why=why, version=version, shares=shares, seed=seed, group=group, stratify=stratify
+            "dataset split",
+            why=why,
+            dataset=dataset,
+            shares=shares,
+            seed=seed,
+            group=group,
+            stratify=stratify,
+            selector=selector,
+        )
+
+    def subsample(
+        self,
+        dataset: str,
+        name: str,
+        *,
+        size: int | None = None,
+        share: float | None = None,
+        seed: int = 0,
+        group: str | None = None,
+        stratify: str | None = None,
+        selector: Selector | None = None,
+        why: str | None = None,
+    ) -> Committed:
+        """Draw a part of a state as a dataset of its own."""
+        return self._session.write(
+            "dataset subsample",
+            why=why,
+            dataset=dataset,
+            name=name,
+            size=size,
+            share=share,
+            seed=seed,
+            group=group,
+            stratify=stratify,
+            selector=selector,
         )

@@ -1,7 +1,7 @@
-"""Progress of a run that takes long: now and then its spool is synced and what is new in it is shown in the catalogue.
+"""Progress of runs that take long: now and then a spool is synced and what is new in it is shown in the catalogue.
 
-A thread of its own does it, so that the training never waits. Whatever fails here is tried again later; nothing
-depends on it, because the end of the run delivers everything once more and points are kept once.
+One thread of the process does it for all its runs, so that no training waits. Whatever fails here is tried again later;
+nothing depends on it, because the end of a run delivers everything once more and points are kept once.
 """
 
 from __future__ import annotations
@@ -21,28 +21,56 @@ EVERY_S = 10.0
 class Progress:
     """Shows the progress of one run until it is stopped."""
 
-    def __init__(self, session: Session, writer: RunWriter, execution: Rid, every_s: float = EVERY_S) -> None:
+    def __init__(self, session: Session, writer: RunWriter, execution: Rid) -> None:
         self._session = session
         self._writer = writer
         self._execution = execution
-        self._every_s = every_s
-        self._process = os.getpid()
-        self._stopped = threading.Event()
         self._place = (0, -1)
-        self._thread = threading.Thread(target=self._work, name="commonground-progress", daemon=True)
-        self._thread.start()
+        self._busy = threading.Lock()
+        self._stopped = False
+        _watch(self)
 
-    def stop(self) -> None:
-        """Stop, and wait until a delivery that is under way has ended."""
-        if self._process != os.getpid():
-            return
-        self._stopped.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while not self._stopped.wait(self._every_s):
+    def show(self) -> None:
+        """Sync the spool and show what is new; never raises."""
+        with self._busy:
+            if self._stopped:
+                return
             self._writer.sync()
             try:
                 self._place = show_progress(self._session, self._writer.path, self._execution, self._place)
             except (CommonGroundError, OSError):
-                continue
+                return
+
+    def stop(self) -> None:
+        """Stop, and wait until a delivery that is under way has ended."""
+        _watched.discard(self)
+        with self._busy:
+            self._stopped = True
+
+
+_watched: set[Progress] = set()
+_thread: threading.Thread | None = None
+
+
+def _watch(progress: Progress) -> None:
+    global _thread  # noqa: PLW0603 - one thread for the process
+    _watched.add(progress)
+    if _thread is None:
+        _thread = threading.Thread(target=_work, name="commonground-progress", daemon=True)
+        _thread.start()
+
+
+def _work() -> None:
+    pause = threading.Event()
+    while not pause.wait(EVERY_S):
+        for progress in list(_watched):
+            progress.show()
+
+
+def _forget_in_child() -> None:
+    global _thread  # noqa: PLW0603 - the thread did not come along
+    _thread = None
+    _watched.clear()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

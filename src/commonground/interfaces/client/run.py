@@ -147,7 +147,7 @@ class Run:
             "details": {"holes": [begun.writer.error]} if begun.writer.error else {},
         }
         try:
-            finish(self._session, begun.folder, begun.writer, verdict=verdict)
+            finish(self._session, begun.folder, begun.writer, verdict=verdict, started=begun.delivered)
         except (CommonGroundError, *OUT_OF_REACH) as error:
             tell(f"Execution {show_rid(begun.execution)} could not be delivered: {error}")
 

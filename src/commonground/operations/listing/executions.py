@@ -5,7 +5,7 @@ from __future__ import annotations
 from commonground.operations.verb import Param, Verb
 
 _EXECUTION = Param(
-    "execution", "The execution: id, the beginning of one, or name.", type="rid", required=True, positional=True
+    "execution", "The execution: id, the beginning of one, or name.", required=True, positional=True
 )
 
 VERBS: tuple[Verb, ...] = (
@@ -22,7 +22,7 @@ VERBS: tuple[Verb, ...] = (
             Param("inputs", "What it uses: a dataset, a version, an asset.", many=True),
             Param("params", "Its parameters.", type="json"),
             Param("scratch", "Whether it is only a try.", type="flag"),
-            Param("parent", "The execution it is part of.", type="rid"),
+            Param("parent", "The execution it is part of."),
             Param("argv", "The command line.", many=True),
             Param("place", "Where it runs."),
             Param("started_at", "When it began, UTC microseconds.", type="int"),
@@ -93,7 +93,7 @@ VERBS: tuple[Verb, ...] = (
         help="Show in what executions differ: code, data, parameters, environment, metrics.",
         role="reader",
         writes=False,
-        params=(Param("executions", "Two or more.", type="rid", required=True, positional=True, many=True),),
+        params=(Param("executions", "Two or more.", required=True, positional=True, many=True),),
     ),
     Verb(
         name="execution metrics",
@@ -112,7 +112,7 @@ VERBS: tuple[Verb, ...] = (
         role="reader",
         writes=False,
         params=(
-            Param("rid", "The thing.", type="rid", required=True, positional=True),
+            Param("rid", "The thing.", required=True, positional=True),
             Param("direction", "up: what it came from; down: what came of it.", choices=("up", "down")),
             Param("depth", "How many steps at most.", type="int"),
             Param("most", "How many things at most.", type="int"),
@@ -128,7 +128,7 @@ VERBS: tuple[Verb, ...] = (
         params=(
             Param("rater", "A person, by name or login."),
             Param("term", "A term, as vocabulary.term."),
-            Param("rid", "Anything else, by id.", type="rid"),
+            Param("rid", "Anything else, by id."),
         ),
     ),
 )
