@@ -75,7 +75,7 @@ def test_a_time_with_a_zone_can_be_stated_text(write):
     """It is a fault by itself, and readable once it is said to be text."""
     path = write({"t": pa.array([0], pa.timestamp("s", "UTC"))})
     assert faults(inspect(path)) == [("column-type", None, "t")]
-    assert read(inspect(path, types={"t": "text"})) == {"t": ["1970-01-01 00:00:00Z"]}
+    assert read(inspect(path, types={"t": "text"})) == {"t": ["1970-01-01 00:00:00.000Z"]}
 
 
 def test_all_faults_come_at_once(write):

@@ -176,7 +176,8 @@ def _columns(schema: pa.Schema, names: Sequence[tuple[int, str]], reading: Readi
 def _batches(source: Path, size: int) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The rows before, and a batch of at most `size` rows, fewer when they are large."""
     before = 0
-    with pq.ParquetFile(source) as file:
+    # Buffering ahead would hold the whole file.
+    with pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True) as file:
         for batch in file.iter_batches(batch_size=size):
             pieces = max(1, -(-batch.nbytes // _BATCH_BYTES))
             step = max(1, -(-batch.num_rows // pieces))

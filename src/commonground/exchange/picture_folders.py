@@ -18,7 +18,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from PIL import Image, UnidentifiedImageError
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from commonground.errors import InvalidInput, NotFound, UnsafePath
 from commonground.exchange.drafts import (
@@ -34,7 +45,18 @@ from commonground.exchange.drafts import (
 )
 from commonground.exchange.path_patterns import read_pattern
 
-FORMATS: Final = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
+_DECODERS: Final = (
+    PngImagePlugin.PngImageFile,
+    JpegImagePlugin.JpegImageFile,
+    TiffImagePlugin.TiffImageFile,
+    BmpImagePlugin.BmpImageFile,
+    GifImagePlugin.GifImageFile,
+    WebPImagePlugin.WebPImageFile,
+    Jpeg2KImagePlugin.Jpeg2KImageFile,
+    PpmImagePlugin.PpmImageFile,
+)
+FORMATS: Final = tuple(decoder.format for decoder in _DECODERS)
+"""The formats that are taken (JPEG includes that of several pictures); none starts a program, as PostScript would."""
 MAX_PIXELS: Final = 89_478_485
 """Larger pictures are refused: the limit at which Pillow warns of a decompression bomb."""
 
@@ -237,12 +259,14 @@ def _list(root: Path, faults: FaultList) -> _Listing:
 
 def _follow(root: Path, path: str, entry: os.DirEntry[str], found: _Listing, faults: FaultList) -> None:
     try:
-        target = Path(entry.path).resolve(strict=True)
+        target = Path(entry.path).resolve()
     except (OSError, RuntimeError):
-        faults.add("broken-link", "a link that leads nowhere", sample=path)
+        faults.add("broken-link", "a link that leads in a circle", sample=path)
         return
     if not target.is_relative_to(root):
         found.outside.append(printable(path))
+    elif not target.exists():
+        faults.add("broken-link", "a link that leads nowhere", sample=path)
     elif target.is_dir():
         found.folder_links += 1
     else:
@@ -314,6 +338,9 @@ def _look_at_each(files: Iterable[_File]) -> None:
         except UnidentifiedImageError:
             file.fault = ("not-a-picture", "not a picture in a format that is taken")
         except Exception as error:  # noqa: BLE001 - a decoder raises anything over a broken file
+            if isinstance(error, OSError) and error.errno is not None:
+                file.fault = ("unreadable", f"the file cannot be read: {error.strerror}")
+                continue
             file.fault = ("broken-picture", f"a broken picture: {printable(str(error))}")
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from commonground.errors import CommonGroundError, StorageError
 from commonground.identity import Rid, show_rid
 from commonground.operations import run_spool
-from commonground.operations.output_log import log_asset
+from commonground.operations.output_log import cells_asset, log_asset
 from commonground.operations.run_spool import Gathered, RunWriter
 from commonground.operations.session import Session
 from commonground.operations.values import write_values
@@ -186,6 +186,7 @@ def _write_final(session: Session, gathered: Gathered) -> dict[str, Any]:
         final |= {"status": inner["status"], "reason": inner.get("reason"), "ended_at": inner["ended_at"]}
         final["details"]["supervisor"] = f"gone before the end ({where})"
     final["log"] = log_asset(gathered.folder, gathered.execution, session.ground.mint)
+    final["cells"] = cells_asset(gathered.folder, gathered.execution, session.ground.mint)
     path = gathered.folder / f"recovered-{os.getpid()}-{final['plan']}{run_spool.SUFFIX}"
     writer = SpoolWriter(path, execution=gathered.execution)
     writer.append(run_spool.FINAL, final)

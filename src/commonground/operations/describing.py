@@ -132,7 +132,8 @@ def _execution(on: Reading, rid: Rid) -> list[Fact]:
     code = workflows.get_workflow(view, one.workflow) if one.workflow else None
     kept = f"{code.name}, commit {(code.commit or 'none')[:10]}" + (", with uncommitted changes" if code.dirty else "") if code else None
     person = naming.name_things(view, [one.person])[one.person].name if one.person else None
-    intent = one.details.get("intent")
+    began = history.first_change(view, rid)
+    intent = one.details.get("intent") or (began.why if began else None)
     facts = [
         Fact("asked", str(intent) if intent else None, unit="words"),
         Fact("state", str(one.status) + (", scratch" if one.scratch else ""), one.reason),

@@ -23,6 +23,8 @@ LONGEST_LINE: Final = 16_384
 LONGEST_KEY: Final = 200
 PARTS: Final = ("output.0", "output.1", "output.2")
 NAME: Final = "output.log"
+CELLS: Final = "cells.jsonl"
+"""A notebook's cells, one JSON object a line, as they were run."""
 
 
 class OutputLog:
@@ -130,18 +132,29 @@ def log_asset(folder: Path, execution: Rid, mint: Mint, *, more: str = "") -> di
     content = head + gap + tail + added
     if not content:
         return None
-    path = folder / NAME
-    path.write_bytes(content)
+    (folder / NAME).write_bytes(content)
+    return _asset(folder, execution, mint, NAME, "log", "text/plain")
+
+
+def cells_asset(folder: Path, execution: Rid, mint: Mint) -> dict[str, Any] | None:
+    """The cells of a notebook session as an output asset; None if there are none."""
+    if not (folder / CELLS).is_file():
+        return None
+    return _asset(folder, execution, mint, CELLS, "cells", "application/jsonl")
+
+
+def _asset(folder: Path, execution: Rid, mint: Mint, name: str, kind: str, media_type: str) -> dict[str, Any]:
+    content = (folder / name).read_bytes()
     rid, edge = mint.many(2)
     asset = {
         "rid": rid,
-        "name": NAME,
-        "kind": "log",
+        "name": name,
+        "kind": kind,
         "digest": hashlib.sha256(content).hexdigest(),
         "size": len(content),
-        "media_type": "text/plain",
+        "media_type": media_type,
         "reference": None,
         "files": 1,
         "description": None,
     }
-    return {"asset": asset, "edge": produced_edge(edge, execution, rid, "log", {}), "file": NAME}
+    return {"asset": asset, "edge": produced_edge(edge, execution, rid, kind, {}), "file": name}

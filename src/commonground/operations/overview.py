@@ -129,7 +129,7 @@ def read_status(on: Reading) -> Overview:
         running=running,
         failed=sum(counts.executions.get(state, 0) for state in ("failed", "killed", "lost")),
         runs=tuple(
-            _run(one, short[one.rid], [(key, float(found.value)) for key, found in figures[one.rid].items()])
+            _run(on, one, short[one.rid], [(key, float(found.value)) for key, found in figures[one.rid].items()])
             for one in runs
         ),
         changes=recent,
@@ -152,15 +152,16 @@ def _dataset(on: Reading, one: datasets.Dataset) -> DatasetLine:
     newest = released[0]
     changed: bool | None
     try:
-        changed = is_drifted(view, newest, load_manifest(on.ground.blobs, newest.manifest))
+        changed = is_drifted(view, newest, load_manifest(view, on.ground.blobs, newest.manifest))
     except CommonGroundError:
         # The line says that it could not be told; `cg dataset status` and `cg verify` say why.
         changed = None
     return DatasetLine(one.name, str(newest.number), newest.members, newest.description, changed)
 
 
-def _run(one: Execution, short: str, figures: list[tuple[str, float]]) -> RunLine:
-    intent = one.details.get("intent")
+def _run(on: Reading, one: Execution, short: str, figures: list[tuple[str, float]]) -> RunLine:
+    began = history.first_change(on.view, one.rid)
+    intent = one.details.get("intent") or (began.why if began else None)
     said = str(intent) if intent else None
     return RunLine(short, one.name, str(one.status), one.scratch, said, one.started_at, tuple(figures[:3]))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from commonground.identity import Kind, Rid
+from commonground.identity import Kind, Rid, show_rid
 from commonground.operations.describing import Fact, describe_thing, description_of
 from commonground.operations.plans import Reading
 from commonground.operations.resolving import name_of, resolve, shorten_all, suggest
@@ -73,8 +73,8 @@ class Hop:
 class Shown:
     """One thing: what it is, and what lies around it."""
 
-    rid: Rid
-    """Its id; the number of a change."""
+    rid: str
+    """Its whole id; the number of a change."""
     id: str
     """The beginning of its id that only it has."""
     kind: str
@@ -127,7 +127,7 @@ def read_show(on: Reading, *, what: str) -> Shown:
     description, facts = describe_thing(on, found)
     is_change = found.kind is Kind.CHANGE
     return Shown(
-        rid=found.rid,
+        rid=named.name if is_change else show_rid(found.rid),
         id=named.name if is_change else shorten_all(view, [found.rid])[found.rid],
         kind=str(found.kind),
         name=named.name,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from commonground.errors import NotFound
-from commonground.operations.listing import curating, datasets, executions, reading, upkeep
+from commonground.operations.listing import correcting, curating, datasets, executions, reading, upkeep
 from commonground.operations.verb import Verb
 
 VERBS: dict[str, Verb] = {
-    verb.name: verb for verb in (*curating.VERBS, *datasets.VERBS, *executions.VERBS, *reading.VERBS, *upkeep.VERBS)
+    verb.name: verb for verb in (*curating.VERBS, *correcting.VERBS, *datasets.VERBS, *executions.VERBS, *reading.VERBS, *upkeep.VERBS)
 }
 
 

@@ -52,7 +52,7 @@ def plan_release(on: Reading, *, dataset: str, part: str = "major", description:
             f"{one.name} has no members, so there is nothing to release.",
             todo=f"Add members: `cg dataset add {one.name}`.",
         )
-    if versions and not is_drifted(on.view, versions[0], load_manifest(on.ground.blobs, versions[0].manifest)):
+    if versions and not is_drifted(on.view, versions[0], load_manifest(on.view, on.ground.blobs, versions[0].manifest)):
         raise InvalidInput(f"Nothing has changed since {one.name}@{versions[0].number}.")
     number = versions[0].number.next(part) if versions else FIRST  # type: ignore[arg-type]
     rid, plan_id = on.mint(2)
@@ -159,7 +159,7 @@ def read_state(on: Reading, *, dataset: str) -> DatasetState:
     one = datasets.get_dataset(on.view, dataset)
     versions = datasets.list_versions(on.view, one.rid)
     newest = versions[0] if versions else None
-    dirty = newest is None or is_drifted(on.view, newest, load_manifest(on.ground.blobs, newest.manifest))
+    dirty = newest is None or is_drifted(on.view, newest, load_manifest(on.view, on.ground.blobs, newest.manifest))
     return DatasetState(one.name, str(newest.number) if newest else None, dirty, measure_size(on.view, one.rid))
 
 
@@ -216,7 +216,7 @@ class State:
 def load_state(on: Reading, pinned: Pinned) -> State:
     """The tables of a pinned state: a released one from its manifest, an unreleased one from the catalogue."""
     if pinned.version is not None:
-        return State(load_manifest(on.ground.blobs, pinned.version.manifest), on, None)
+        return State(load_manifest(on.view, on.ground.blobs, pinned.version.manifest), on, None)
     with on.ground.view(pinned.change) as view:
         scope = measure_scope(view, pinned.dataset.rid)
         live: dict[str, list[pa.Table]] = {}
@@ -230,7 +230,7 @@ def read_files(on: Reading, *, version: str) -> list[dict[str, Any]]:
     pinned = pin(on.view, version)
     if pinned.version is None:
         raise InvalidInput(f"{pinned} is not released, so it has no files yet.", todo="Release it first.")
-    manifest = load_manifest(on.ground.blobs, pinned.version.manifest)
+    manifest = load_manifest(on.view, on.ground.blobs, pinned.version.manifest)
     labels = {table["name"]: table["label"] for table in manifest.content["tables"]}
     return [
         {

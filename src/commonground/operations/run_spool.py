@@ -11,15 +11,16 @@ Each execution has a folder of its own, named by its rid; in it every process th
     fact     details of the execution
     values   computed values for a feature: what is needed to call the verb
     close    how one process that took part saw its end: status, reason, ended_at
-    final    how the execution ended: plan, status, reason, ended_at, log
+    final    how the execution ended: plan, status, reason, ended_at, details, log, cells
 
 The `final` record holds the plan id, so that the same end is delivered once, however often it is tried.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from commonground.operations.plans import Plan
 from commonground.store.processes import ProcessMark
 from commonground.store.spool import SpoolWriter, read
 from commonground.structure.metrics import Point
+from commonground.structure.parameters import Plain, StoredParam, find_seeds, read_form
 
 SUFFIX = ".spool"
 START, METRIC, PARAMS, EDGE, SAID, ASSET, FACT, VALUES, CLOSE, FINAL = (
@@ -87,8 +89,7 @@ class Gathered:
 
     def final_plan(self, final: Mapping[str, Any]) -> Plan:
         """The plan that ends the execution; the same for the same `final`."""
-        log = final.get("log")
-        outputs = [*self.assets, *([log] if log else [])]
+        outputs = [*self.assets, *(final[name] for name in ("log", "cells") if final.get(name))]
         details = {**self.facts, **final.get("details", {})}
         if self.notes:
             details["holes"] = self.notes[:MOST_NOTES]
@@ -98,8 +99,8 @@ class Gathered:
             "ended_at": final["ended_at"],
             "details": details,
         }
-        if final.get("seed"):
-            changes["seed"] = final["seed"]
+        if seeds := self._late_seeds():
+            changes["seed"] = json.dumps(seeds, sort_keys=True)
         present = [one for one in outputs if (self.folder / one["file"]).is_file()]
         if len(present) < len(outputs):
             details["lost_outputs"] = [one["asset"]["name"] for one in outputs if one not in present]
@@ -119,6 +120,12 @@ class Gathered:
             plan=final["plan"],
         )
 
+    def _late_seeds(self) -> dict[str, Plain]:
+        """All seeds, if some of them were given after the start."""
+        late = find_seeds(_plain(self.params.values()))
+        early = find_seeds(_plain(self.start["args"]["params"])) if late and self.start else {}
+        return {**late, **early}
+
     def start_plan(self) -> Plan | None:
         """The plan of the start, if it was written here."""
         if self.start is None:
@@ -132,6 +139,10 @@ class Gathered:
             anchors=(self.execution,),
             payload={"files": [str(path) for path in files if path.is_file()]},
         )
+
+
+def _plain(rows: Iterable[Sequence[Any]]) -> dict[str, Plain]:
+    return {row[0]: read_form(StoredParam(*row)) for row in rows}
 
 
 def folder_of(spools: Path, execution: Rid) -> Path:

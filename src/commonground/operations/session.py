@@ -97,6 +97,8 @@ class Session:
                 recorded_at=self.ground.clock(),
                 made_at=made_at,
             )
+        if verb.finishes:
+            _function(verb, "finish")(self.ground, plan)
         return Committed(plan, change)
 
     def _done(self, plan: Plan) -> Committed | None:

@@ -45,3 +45,5 @@ class Verb:
     """Its parameters."""
     stages: bool = False
     """Whether it prepares files before the lock is taken: `stage_release`."""
+    finishes: bool = False
+    """Whether something remains to be done after the change, which may be repeated: `finish_erase`."""

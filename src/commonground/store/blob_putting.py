@@ -76,8 +76,7 @@ def _name_all(places: Places, batch: Staging, taken: dict[int, Taken]) -> list[i
 def _name(places: Places, batch: Staging, each: Taken, now: int) -> bool:
     place = places.of(each.digest)
     about = stat_of(place)
-    is_there = about is not None and about.st_size == each.size
-    if is_there and (about.st_mtime_ns == mark_time(now)[1] or mark_again(place, now)):
+    if about is not None and about.st_size == each.size and mark_again(place, about, now):
         if each.staged is not None:
             batch.discard(each.staged)
         return True
@@ -94,8 +93,10 @@ def _is_there(places: Places, digest: str, size: int) -> bool:
     return about is not None and about.st_size == size
 
 
-def mark_again(place: str, now: int) -> bool:
+def mark_again(place: str, about: os.stat_result, now: int) -> bool:
     """Mark a blob with the generation `now`; False if it is gone or belongs to another account."""
+    if about.st_mtime_ns == mark_time(now)[1]:
+        return True
     point("blobs.touch")
     try:
         os.utime(place, ns=mark_time(now))
@@ -110,13 +111,12 @@ def touch(places: Places, hold: int, digests: Sequence[str]) -> dict[str, int]:
     with staging(places.root, hold) as batch:
         for start in range(0, len(digests), _STEP):
             with places.generations.shared() as now:
-                marked = mark_time(now)[1]
                 for digest in digests[start : start + _STEP]:
                     place = places.of(digest)
                     about = stat_of(place)
                     if about is not None:
                         sizes[digest] = about.st_size
-                        if about.st_mtime_ns != marked and not mark_again(place, now):
+                        if not mark_again(place, about, now):
                             _replace_by_own(place, now, batch)
         point("blobs.published")
         sync_names(places, {digest[:2] for digest in sizes}, batch)

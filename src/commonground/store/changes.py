@@ -215,6 +215,12 @@ class Recorded:
     """The rids it is about."""
 
 
+def list_anchors(connection: sa.Connection, number: int) -> list[Rid]:
+    """What a change is about."""
+    anchor = schema.change_anchor
+    return list(connection.execute(sa.select(anchor.c.rid).where(anchor.c.change == number)).scalars())
+
+
 def walk(connection: sa.Connection, size: int = 1000) -> Iterator[Recorded]:
     """Every change in order; holds `size` of them at a time."""
     log, touched, anchor = schema.change, schema.change_table, schema.change_anchor

@@ -102,6 +102,18 @@ class Database:
         finally:
             os.close(descriptor)
 
+    def scrub(self) -> None:
+        """Rebuild the database file, so that nothing of deleted rows is left in free space or in the log."""
+        with _clear_errors(), self._queue():
+            engine = self._writer.execution_options(isolation_level="AUTOCOMMIT")
+            with engine.connect() as connection:
+                if self.dialect == "postgresql":
+                    connection.exec_driver_sql("VACUUM FULL")
+                else:
+                    driver: Any = connection.connection.driver_connection
+                    driver.execute("VACUUM")
+                    driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close all connections."""
         self._reader.dispose()
@@ -200,3 +212,7 @@ def _failure(text: str) -> StorageError:
             todo="Stop writing to it; `cg restore` brings back the newest backup, `cg verify` tells what is missing.",
         )
     return StorageError(f"The study's storage refused: {first}", todo="`cg doctor` checks its folder and database.")
+
+
+def _first_line(error: sa.exc.DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0]

@@ -98,9 +98,9 @@ class Generations:
         """Keep what is put or touched inside the block safe from every sweep that begins before the block ends."""
         self.prepare()
         with self.shared() as number:
-            point("blobs.hold")
             descriptor = files.open_lock(self.folder / str(number))
             try:
+                point("blobs.hold")
                 # The lock on top keeps the sweep from testing this file, so there is nobody to wait for.
                 fcntl.flock(descriptor, fcntl.LOCK_SH)
             except OSError as error:

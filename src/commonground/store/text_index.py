@@ -8,7 +8,7 @@ FTS5 on SQLite, tsvector and pg_trgm on PostgreSQL. A working table: it may spee
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,15 @@ def remove(connection: sa.Connection, rids: Sequence[Rid]) -> None:
             connection.execute(sa.text(f"DELETE FROM {table} WHERE rowid = :rid"), rows)
     else:
         connection.execute(sa.text("DELETE FROM text_doc WHERE rid = :rid"), rows)
+
+
+def dump(connection: sa.Connection) -> Iterator[tuple[Rid, str, str, str]]:
+    """Every document as it was folded: rid, kind, title, body; by rid."""
+    source = (
+        "rowid AS rid, kind, title, body FROM text_stem" if connection.dialect.name == "sqlite" else "* FROM text_doc"
+    )
+    for row in connection.execute(sa.text(f"SELECT {source} ORDER BY rid")):
+        yield row.rid, row.kind, row.title, row.body
 
 
 def search(connection: sa.Connection, query: str, *, kind: str | None = None, limit: int = 20) -> list[Rid]:

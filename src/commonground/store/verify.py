@@ -23,6 +23,7 @@ import sqlalchemy as sa
 
 from commonground.errors import CommonGroundError, InvalidInput
 from commonground.store import changes, migrations, schema, tables
+from commonground.store.blobs import BlobStore
 from commonground.store.changes import GENESIS, Recorded
 from commonground.store.ground import Ground
 from commonground.store.transaction import Shell, shells_digest
@@ -44,8 +45,8 @@ class FileUse:
     """What needs it, for people."""
 
 
-FileUses = Callable[[sa.Connection], Iterable[FileUse]]
-"""Lists every file that any row of any time needs; the layer above knows which columns hold digests."""
+FileUses = Callable[[sa.Connection, BlobStore], Iterable[FileUse]]
+"""Lists every file that any row of any time needs; the layer above knows which columns and which files name files."""
 
 
 @dataclass(slots=True)
@@ -133,7 +134,7 @@ def verify(
         if checkpoint is not None:
             _check_checkpoint(connection, checkpoint, found)
         if files is not None:
-            _check_files(ground, files(connection), 1.0 if full else sample or 0.0, found, progress)
+            _check_files(ground, files(connection, ground.blobs), 1.0 if full else sample or 0.0, found, progress)
     return found
 
 
@@ -144,11 +145,12 @@ def verify_record(connection: sa.Connection, found: Verification, progress: Prog
     whole: dict[str, sa.Table] = {}
     _check_chain(connection, found, set(temporal), progress)
     _check_shells(connection, found)
-    there = sa.inspect(connection)
-    names = set(there.get_table_names())
+    there = {
+        name: {column["name"] for column in columns}
+        for (_, name), columns in sa.inspect(connection).get_multi_columns().items()
+    }
     for table in (*temporal.values(), *batch_tables.values()):
-        columns = {column["name"] for column in there.get_columns(table.name)} if table.name in names else set()
-        if missing := {column.name for column in table.columns} - columns:
+        if missing := {column.name for column in table.columns} - there.get(table.name, set()):
             found.add(f"{table.name}: {', '.join(sorted(missing))} of this table are not there")
         elif table.name in temporal:
             for fault in check_table(connection, table, progress):
@@ -223,7 +225,7 @@ def _check_shells(connection: sa.Connection, found: Verification) -> None:
     """Every shell belongs to an erasing change, and every erasing change has exactly the shells it recorded."""
     touched, shell = schema.change_table, schema.erased
     told = {
-        row.change: bytes(row.digest)
+        row.change: (bytes(row.digest), row.added, row.ended)
         for row in connection.execute(sa.select(touched).where(touched.c.name == shell.name))
     }
     erased: Counter[int] = Counter()
@@ -233,7 +235,7 @@ def _check_shells(connection: sa.Connection, found: Verification) -> None:
     for number, group in groupby(rows, key=attrgetter("by")):
         shells = sorted(Shell(r.name, r.rid, r.ordinal, r.since, r.until, bytes(r.digest)) for r in group)
         erased[number] = len(shells)
-        if shells_digest(shells) != told.pop(number, None):
+        if (shells_digest(shells), len(shells), 0) != told.pop(number, None):
             found.add(f"the erased rows of change {number} are not those that it erased")
     for number in told:
         found.add(f"the erased rows of change {number} are not those that it erased")

@@ -53,10 +53,11 @@ def check_table(connection: sa.Connection, table: sa.Table, progress: Progress) 
             yield f"{table.name}: {rows} rows begin and {len(gone) // 8} end at change {number}, which did not touch it"
             continue
         told_added, told_ended, told = parts[_RECORDED]
-        if effect_digest(table.name, digest, gone) != told:
+        counts = (rows, len(gone) // 8)
+        if effect_digest(table.name, digest, gone) != told or counts != (told_added, told_ended):
             yield (
                 f"{table.name}: the rows of change {number} are not what was recorded "
-                f"({told_added} added and {told_ended} ended then; {rows} and {len(gone) // 8} found)"
+                f"({told_added} added and {told_ended} ended then; {counts[0]} and {counts[1]} found)"
             )
 
 

@@ -20,6 +20,7 @@ from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.structure import tables
+from commonground.structure.entities import list_aliases
 from commonground.structure.names import name_key
 from commonground.structure.version_numbers import VersionNumber
 
@@ -158,7 +159,10 @@ def list_inside(view: View, dataset: Rid) -> list[Rid]:
 
 
 def read_members(view: View, datasets: Sequence[Rid]) -> Membership:
-    """The members of these datasets themselves, without those of datasets nested in them."""
+    """The members of these datasets themselves, without those of datasets nested in them.
+
+    A merged duplicate counts as the entity it is now.
+    """
     selected = view.live_batches(tables.member).subquery()
     names = ("subject", "entity", "type", "batch", "ordinal")
     rows: list[Any] = []
@@ -167,7 +171,12 @@ def read_members(view: View, datasets: Sequence[Rid]) -> Membership:
         statement = sa.select(*(selected.c[name] for name in names)).where(selected.c.subject.in_(part))
         rows.extend(view.rows(statement))
     columns = np.array(rows, dtype=np.int64).reshape(-1, len(names))
-    columns = columns[np.lexsort((columns[:, 1], columns[:, 0]))]
+    for old, new in list_aliases(view).items():
+        columns[columns[:, 1] == old, 1] = new
+    columns = columns[np.lexsort((columns[:, 3], columns[:, 1], columns[:, 0]))]
+    twice = np.zeros(len(columns), dtype=np.bool_)
+    twice[1:] = (columns[1:, :2] == columns[:-1, :2]).all(axis=1)
+    columns = columns[~twice]
     return Membership(*(columns[:, position] for position in range(len(names))))
 
 
@@ -175,6 +184,11 @@ def list_versions(view: View, dataset: Rid) -> list[Version]:
     """Released versions, newest first."""
     rows = view.list_rows(tables.version, tables.version.c.dataset == dataset)
     return sorted((_version(row) for row in rows), key=lambda version: version.number, reverse=True)
+
+
+def list_every_version(view: View) -> list[Version]:
+    """All released versions of all datasets, in the order in which they were released."""
+    return [_version(row) for row in view.list_rows(tables.version)]
 
 
 def get_version(view: View, dataset: Rid, number: VersionNumber | None = None) -> Version:

@@ -105,6 +105,11 @@ def get_table(view: View, kind: EntityType) -> sa.Table:
     return tables.load_one(view.connection, kind.place)
 
 
+def load_table(connection: sa.Connection, place: str) -> sa.Table:
+    """The table that lies at a place."""
+    return tables.load_one(connection, place)
+
+
 def find_keys(view: View, kind: EntityType, keys: Sequence[str]) -> dict[str, Rid]:
     """The rids of the living entities with these natural keys; merged duplicates lead to what they became."""
     table = get_table(view, kind)
@@ -151,11 +156,21 @@ def list_entities(view: View, kind: EntityType, rids: Sequence[Rid] | None = Non
 
 def resolve_alias(view: View, rid: Rid) -> Rid:
     """What an entity became after merges; itself if it was not merged."""
-    while True:
-        rows = view.list_rows(alias, alias.c.rid == rid)
-        if not rows:
-            return rid
+    while rows := view.list_rows(alias, alias.c.rid == rid):
         rid = rows[0].target
+    return rid
+
+
+def list_aliases(view: View) -> dict[Rid, Rid]:
+    """Every merged duplicate, and the entity that it is now."""
+    direct = {row.rid: row.target for row in view.list_rows(alias)}
+    resolved = {}
+    for old in direct:
+        target = direct[old]
+        while target in direct:
+            target = direct[target]
+        resolved[old] = target
+    return resolved
 
 
 def list_buckets(view: View, kind: Rid) -> list[Rid]:

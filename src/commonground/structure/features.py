@@ -22,6 +22,7 @@ from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.structure import tables
 from commonground.structure.column_types import Holds
+from commonground.structure.entities import list_aliases
 from commonground.structure.names import name_key
 from commonground.structure.selectors import Values
 
@@ -131,24 +132,18 @@ class FeatureValues:
         )
 
 
-def read_values(view: View, feature: Feature, entities: Sequence[Rid] | None = None) -> FeatureValues:
-    """All values of a feature that are there in this view, for all entities or for some."""
-    table = feature.table
-    selected = view.live_batches(table, feature.rid).subquery()
-    statement = sa.select(*(selected.c[name] for name in COLUMNS))
-    if entities is None:
-        rows = view.rows(statement)
-    elif len(entities) > 5_000:  # noqa: PLR2004 - beyond this one scan is cheaper than many look-ups
-        wanted = set(entities)
-        rows = [row for row in view.rows(statement) if row.entity in wanted]
-    else:
-        rows = [
-            row
-            for start in range(0, len(entities), 500)
-            for row in view.rows(statement.where(selected.c.entity.in_(list(entities[start : start + 500]))))
-        ]
+def read_values(view: View, feature: Feature) -> FeatureValues:
+    """All values of a feature that are there in this view; those of a merged duplicate count for what it is now."""
+    selected = view.live_batches(feature.table, feature.rid).subquery()
+    rows = view.rows(sa.select(*(selected.c[name] for name in COLUMNS)))
     listed = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
-    return build_values(feature, dict(zip(COLUMNS, listed, strict=True)))
+    values = build_values(feature, dict(zip(COLUMNS, listed, strict=True)))
+    aliases = list_aliases(view)
+    if not aliases:
+        return values
+    entity = np.array([aliases.get(int(rid), int(rid)) for rid in values.entity], dtype=np.int64)
+    moved = dataclasses.replace(values, entity=entity)
+    return moved.take(np.lexsort((moved.ordinal, moved.batch, moved.entity)))
 
 
 def add_feature(tx: Transaction, fields: dict[str, Any]) -> None:

@@ -1,12 +1,14 @@
 """Seeded splits and subsamples that anybody can repeat: the same on every machine, with no random generator.
 
-Entities are put in order by SHA-256 of the seed and the key of their group (or of themselves), and the order is cut.
+Entities are put in order by SHA-256 of the seed and the key of their group (or of themselves), and the order is cut:
+the digest is of `split1 SEED group KEY` (or `subsample1`, or `stratum`), the key being the name of the label's Python
+type and what it prints, such as int5 or strward 3.
 
 - Entities of one group never part. A group lies with the stratum that most of its entities have.
 - Without groups every stratum is divided to within one entity of its share, and so is the whole with two parts.
-- With groups the cuts fall between groups; then groups move, one at a time, if that brings the numbers of each stratum
-  and of the whole nearer to their shares (the sum of squared deviations over the wanted numbers falls), until each
-  number is within one entity of its share or no move helps.
+- With groups the cuts fall between groups; then single groups move, and neighbours in the order change places, if that
+  brings the numbers of each stratum and of the whole nearer to their shares (the sum of squared deviations over the
+  wanted numbers falls), until each number is within one entity of its share or nothing helps.
 - The order hangs on the seed and the keys alone. Entities that are added later leave the order of the others as it is:
   only those beside a cut can change their part. That holds within each stratum, but for one entity by rounding. With
   groups it holds for the order and the first cuts; the moves afterwards can take further groups along.
@@ -31,7 +33,11 @@ IntArray = npt.NDArray[np.int64]
 Labels = Sequence[object] | npt.NDArray[np.generic]
 
 TOLERANCE = 1e-9
-MOST_PASSES = 5
+MOST_PASSES = 10
+MOST_EXCHANGES = 200_000
+"""Exchanges of two groups that are tried before what is reached must do."""
+REACH = 50
+"""How far apart in the order two groups may be to change places."""
 
 
 def split(
@@ -179,7 +185,7 @@ def _parts(units: _Units, shares: Sequence[Fraction]) -> IntArray:
     if units.sizes.max() > 1:
         balance = _Balance(units, [float(share) for share in shares], part)
         for _ in range(MOST_PASSES):
-            if balance.settled() or not balance.move_all():
+            if not (balance.move_groups() or balance.exchange_groups()):
                 break
         part = np.array(balance.place, np.int64)
     return part[units.group]
@@ -208,52 +214,77 @@ class _Balance:
     def __init__(self, units: _Units, shares: Sequence[float], part: IntArray) -> None:
         whole = int(units.stratum.max()) + 1  # the row of all strata together
         cells, times = np.unique(units.group * whole + units.stratum, return_counts=True)
-        self.content = [[(whole, size)] for size in units.sizes.tolist()]
+        self.content = [{whole: size} for size in units.sizes.tolist()]
         for cell, count in zip(cells.tolist(), times.tolist(), strict=True):
-            self.content[cell // whole].append((cell % whole, count))
+            self.content[cell // whole][cell % whole] = count
         numbers = [*np.bincount(units.stratum).tolist(), len(units.group)]
         self.wanted = [[number * share for share in shares] for number in numbers]
         self.over = [[-goal for goal in row] for row in self.wanted]
         self.place: list[int] = part.tolist()
         self.members = [self.place.count(one) for one in range(len(shares))]
+        self.tried = 0
         for place, contents in zip(self.place, self.content, strict=True):
-            for row, count in contents:
+            for row, count in contents.items():
                 self.over[row][place] += count
 
-    def settled(self) -> bool:
+    def move_groups(self) -> bool:
+        """Moves each group once to where it does most good; whether any was moved. A part keeps its last group."""
+        moved = False
+        for group, source in enumerate(self.place):
+            if self._settled():
+                break
+            if self.members[source] > 1:
+                losses = [self._loss(self.content[group], source, target) for target in range(len(self.members))]
+                best = losses.index(min(losses))
+                if losses[best] < -TOLERANCE:
+                    self._shift(self.content[group], source, best)
+                    self.members[source] -= 1
+                    self.members[best] += 1
+                    self.place[group] = best
+                    moved = True
+        return moved
+
+    def exchange_groups(self) -> bool:
+        """Lets each group change places with the one within reach that does most good; whether any did."""
+        moved = False
+        for group, source in enumerate(self.place):
+            if self._settled() or self.tried > MOST_EXCHANGES:
+                break
+            best, partner = -TOLERANCE, group
+            for other in range(group + 1, min(group + REACH, len(self.place) - 1) + 1):
+                if self.place[other] != source:
+                    self.tried += 1
+                    loss = self._loss(self._difference(group, other), source, self.place[other])
+                    if loss < best:
+                        best, partner = loss, other
+            if partner != group:
+                self._shift(self._difference(group, partner), source, self.place[partner])
+                self.place[group], self.place[partner] = self.place[partner], source
+                moved = True
+        return moved
+
+    def _settled(self) -> bool:
         """Whether every number is within one entity of what is wanted."""
         return all(abs(one) < 1 for row in self.over for one in row)
 
-    def move_all(self) -> bool:
-        """Moves each group once to where it does most good, until settled; whether any was moved."""
-        moved = False
-        for group, source in enumerate(self.place):
-            if self.members[source] == 1:  # a part keeps its last group
-                continue
-            losses = [self._loss(group, source, target) for target in range(len(self.members))]
-            best = losses.index(min(losses))
-            if losses[best] < -TOLERANCE:
-                for row, count in self.content[group]:
-                    self.over[row][source] -= count
-                    self.over[row][best] += count
-                self.members[source] -= 1
-                self.members[best] += 1
-                self.place[group] = best
-                moved = True
-                if self.settled():
-                    break
-        return moved
+    def _difference(self, group: int, other: int) -> dict[int, int]:
+        mine, theirs = self.content[group], self.content[other]
+        return {row: mine.get(row, 0) - theirs.get(row, 0) for row in mine | theirs}
 
-    def _loss(self, group: int, source: int, target: int) -> float:
-        """What a move adds to the sum of squared deviations over the wanted numbers."""
-        if source == target:
-            return 0.0
+    def _loss(self, contents: Mapping[int, int], source: int, target: int) -> float:
+        """What taking these contents from part to part adds to the sum of squared deviations over wanted numbers."""
         loss = 0.0
-        for row, count in self.content[group]:
-            over, wanted = self.over[row], self.wanted[row]
-            loss += (count - 2 * over[source]) * count / wanted[source]
-            loss += (count + 2 * over[target]) * count / wanted[target]
+        if source != target:
+            for row, count in contents.items():
+                over, wanted = self.over[row], self.wanted[row]
+                loss += (count - 2 * over[source]) * count / wanted[source]
+                loss += (count + 2 * over[target]) * count / wanted[target]
         return loss
+
+    def _shift(self, contents: Mapping[int, int], source: int, target: int) -> None:
+        for row, count in contents.items():
+            self.over[row][source] -= count
+            self.over[row][target] += count
 
 
 def _share_faults(shares: Mapping[str, float]) -> list[str]:
@@ -266,7 +297,7 @@ def _share_faults(shares: Mapping[str, float]) -> list[str]:
     if wrong:
         faults.append(f"the share of {', '.join(wrong)} is not above 0")
     elif abs(math.fsum(shares.values()) - 1) > TOLERANCE:
-        faults.append(f"the shares sum to {math.fsum(shares.values())}, not to 1")
+        faults.append(f"the shares sum to {math.fsum(shares.values()):.10g}, not to 1")
     return faults
 
 
@@ -275,7 +306,7 @@ def _key(label: object) -> bytes:
     if isinstance(label, np.generic):
         label = label.item()
     if isinstance(label, str):
-        return b"t" + label.encode("utf-8", "surrogatepass")
+        return b"str" + label.encode("utf-8", "surrogatepass")
     if isinstance(label, bool | int) or (isinstance(label, float) and math.isfinite(label)):
         return type(label).__name__.encode() + repr(label).encode()
     return b""

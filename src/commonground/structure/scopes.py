@@ -7,8 +7,9 @@ criteria. Nested datasets lie in the same scope: what several of them reach is h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,14 @@ from commonground.store.view import View
 from commonground.structure import tables
 from commonground.structure.column_types import Holds
 from commonground.structure.datasets import Membership, list_inside, list_named_features, read_members
-from commonground.structure.entities import BUCKET_ROWS, EntityType, get_table, list_buckets, list_types
+from commonground.structure.entities import (
+    BUCKET_ROWS,
+    EntityType,
+    get_table,
+    list_aliases,
+    list_buckets,
+    list_types,
+)
 from commonground.structure.features import Feature, get_feature
 
 Rids = np.ndarray[Any, np.dtype[np.int64]]
@@ -91,6 +99,7 @@ def _follow_links(view: View, kind: EntityType, rids: Rids) -> Iterator[tuple[Ri
 def list_parts(view: View, scope: Scope) -> Iterator[Part]:
     """Every part of a scope, one at a time: memory holds one bucket."""
     yield from _membership_parts(view, scope)
+    aliases = list_aliases(view)
     used_terms: set[Rid] = set()
     used_raters: set[Rid] = set()
     for kind in sorted(scope.entities):
@@ -102,7 +111,7 @@ def list_parts(view: View, scope: Scope) -> Iterator[Part]:
     for feature in scope.features:
         rids = scope.entities.get(feature.type, np.empty(0, dtype=np.int64))
         for number, inside in _buckets(rids, list_buckets(view, feature.type)):
-            part = _value_part(view, feature, number, rids[inside])
+            part = _value_part(view, feature, number, rids[inside], aliases)
             _collect(used_raters, part, ["rater"])
             if feature.holds is Holds.TERM:
                 _collect(used_terms, part, ["value"])
@@ -136,19 +145,23 @@ def _select(view: View, table: sa.Table, names: Sequence[str], rids: Rids) -> It
 def _entity_part(view: View, kind: EntityType, number: int, rids: Rids) -> Part:
     names = ["rid", "key", *(column.place for column in kind.columns)]
     types = ["int", "text", *(column.holds.stored for column in kind.columns)]
-    rows = list(_select(view, get_table(view, kind), names, rids))
+    rows = sorted(_select(view, get_table(view, kind), names, rids), key=itemgetter(0))
     return Part(f"entities/{kind.place}", number, _columns(names, types, rows), ("rid",))
 
 
-def _value_part(view: View, feature: Feature, number: int, rids: Rids) -> Part:
+def _value_part(view: View, feature: Feature, number: int, rids: Rids, aliases: Mapping[Rid, Rid]) -> Part:
     names = ["batch", "ordinal", "entity", "value", "rater", "at", "reason", "adjudicated", "origin", "told"]
     types = ["int", "int", "int", feature.holds.stored, "int", "int", "text", "int", "int", "int"]
     selected = view.live_batches(feature.table, feature.rid).subquery()
-    statement = sa.select(*(selected.c[name] for name in names)).where(
-        selected.c.entity >= int(rids[0]), selected.c.entity <= int(rids[-1])
-    )
+    statement = sa.select(*(selected.c[name] for name in names))
+    inside = statement.where(selected.c.entity >= int(rids[0]), selected.c.entity <= int(rids[-1]))
     wanted = set(rids.tolist())
-    rows = [row for row in view.connection.execute(statement) if row.entity in wanted]
+    rows = [row for row in view.connection.execute(inside) if row.entity in wanted]
+    merged = [old for old, new in aliases.items() if new in wanted]
+    for start in range(0, len(merged), 500):
+        found = view.connection.execute(statement.where(selected.c.entity.in_(merged[start : start + 500])))
+        rows += [(*row[:2], aliases[row.entity], *row[3:]) for row in found]
+    rows.sort(key=itemgetter(2, 0, 1))
     return Part(f"values/{feature.rid}", number, _columns(names, types, rows), ("entity", "batch", "ordinal"))
 
 

@@ -202,6 +202,16 @@ part = working(
     [Field("digest", "text")],
     [Field("blob", "text", required=True), Field("bytes", "int", required=True)],
 )
+redaction = stream(
+    "redaction",
+    [Field("blob", "text"), Field("change", "int")],
+    [
+        Field("replacement", "text", required=True),
+        Field("rows", "int", required=True),
+        Field("digest", "text", required=True),
+    ],
+)
+doomed = working("doomed", [Field("blob", "text")])
 
 workflow = temporal(
     "workflow",

@@ -57,6 +57,8 @@ class PartFile:
     """The blob that holds it; empty in a manifest that was only measured."""
     bytes: int
     """The size of the blob."""
+    erased: int = 0
+    """How many of the rows have been erased since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +141,27 @@ def write_manifest(
     return manifest, blob, new
 
 
-def load_manifest(blobs: BlobStore, blob: str) -> Manifest:
-    """Read a manifest; its bytes are checked, and so is its own digest."""
+def load_manifest(view: View, blobs: BlobStore, blob: str) -> Manifest:
+    """Read a manifest; its bytes are checked, and so is its own digest.
+
+    A part from which rows were erased is read from its redacted form: `blob` is that form's, `erased` counts the rows.
+    """
     content = json.loads(blobs.get_bytes(blob))
     manifest = Manifest(content)
     if _logical_digest(content["tables"]) != manifest.digest:
         raise Corrupt(f"The manifest {blob} does not say what its digest says.", todo="Run `cg verify --full`.")
+    redacted = list_redactions(view.connection)
+    for part in (part for table in content["tables"] for part in table["parts"]):
+        while part["blob"] in redacted:
+            told = redacted[part["blob"]]
+            part["erased"] = part.get("erased", 0) + told.rows
+            part["blob"] = told.replacement
     return manifest
+
+
+def list_redactions(connection: sa.Connection) -> dict[str, sa.Row[Any]]:
+    """The parts from which rows were erased, by the blob that they were."""
+    return {row.blob: row for row in connection.execute(sa.select(tables.redaction))}
 
 
 def read_table(blobs: BlobStore, manifest: Manifest, name: str, columns: Sequence[str] | None = None) -> pa.Table:

@@ -18,27 +18,12 @@ from typing import Final
 
 from commonground.identity import Mint, Rid, read_rid, show_rid
 from commonground.store.processes import host_name, process_start
+from commonground.structure.environment import rank
 
 EXECUTION: Final = "CG_EXECUTION"
 STUDY: Final = "CG_EXECUTION_STUDY"
 TAKEN: Final = "taken"
 JOBS: Final = "jobs"
-_RANKS: Final = (
-    ("RANK", "WORLD_SIZE"),
-    ("SLURM_PROCID", "SLURM_NTASKS"),
-    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
-    ("PMI_RANK", "PMI_SIZE"),
-)
-_JOB: Final = (
-    "TORCHELASTIC_RUN_ID",
-    "MASTER_ADDR",
-    "MASTER_PORT",
-    "SLURM_JOB_ID",
-    "SLURM_STEP_ID",
-    "OMPI_MCA_ess_base_jobid",
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where a process stands in its job."""
@@ -69,22 +54,21 @@ class Standing:
 
 def find_standing(environment: Mapping[str, str]) -> Standing:
     """Where this process stands, by what launchers say in the environment."""
-    rank, size = 0, 1
-    for rank_name, size_name in _RANKS:
-        if environment.get(rank_name, "").isdecimal() and environment.get(size_name, "").isdecimal():
-            rank, size = int(environment[rank_name]), int(environment[size_name])
-            break
-    array, task = environment.get("SLURM_ARRAY_JOB_ID"), environment.get("SLURM_ARRAY_TASK_ID")
-    if array and task:
-        return Standing(rank, size, task, f"array {array}")
-    if size <= 1:
+    found = rank(environment)
+    if found is None:
         return Standing()
-    told = [f"{name}={environment[name]}" for name in _JOB if environment.get(name)]
-    if not told or told[0].startswith("MASTER") or "TORCHELASTIC_RUN_ID=none" in told:
-        # Nothing that is new with each job: then the launcher's process is what the ranks have in common.
-        parent = os.getppid()
-        told += [host_name(), str(parent), str(process_start(parent))]
-    return Standing(rank, size, None, " ".join(told))
+    if found.launcher.endswith("array"):
+        return Standing(0, 1, str(found.rank), f"{found.launcher} {found.job or _parent()}")
+    if found.world is None or found.world <= 1:
+        return Standing()
+    # Without a name that is new with each job, the launcher's process is what the ranks have in common.
+    named = found.job if found.job and found.job != "none" else _parent()
+    return Standing(found.rank, found.world, None, f"{found.launcher} {named}")
+
+
+def _parent() -> str:
+    parent = os.getppid()
+    return f"{host_name()} {parent} {process_start(parent)}"
 
 
 def agree_on(spools: Path, key: str, mint: Mint) -> tuple[Rid, bool]:
@@ -119,7 +103,7 @@ def launched(environment: Mapping[str, str], study: str) -> Rid | None:
 
 
 def take_over(folder: Path, standing: Standing) -> bool:
-    """Whether this process becomes the launcher's execution itself; only one process can, and of ranks only the first."""
+    """Whether this process becomes the launcher's execution itself: one process can, and of ranks only the first."""
     if standing.rank != 0 or standing.task is not None:
         return False
     try:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import json
 import os
 import signal
 import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Self
 
 from commonground.errors import CommonGroundError, Conflict
 from commonground.identity import Rid, show_rid
@@ -31,14 +31,15 @@ from commonground.operations import run_spool
 from commonground.operations.delivery import finish
 from commonground.operations.executions import used_edge
 from commonground.operations.inputs import Pin, resolve_input
-from commonground.operations.output_log import OutputLog, log_asset
+from commonground.operations.output_log import OutputLog, cells_asset, log_asset
 from commonground.operations.session import Session
 from commonground.structure.execution_states import Status
-from commonground.structure.parameters import LONGEST_KEY, as_rows, find_seeds, flatten
+from commonground.structure.parameters import LONGEST_KEY, as_rows, flatten
 from commonground.structure.screen import screen
 
 LONGEST_REASON = 500
 _current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("commonground_run", default=None)
+_default: Run | None = None
 
 
 class Terminated(SystemExit):
@@ -67,11 +68,9 @@ class Run:
         self._entry = entry
         self._keep_output = keep_output
         self._begun: Begun | None = None
-        self._steps: dict[str, int] = {}
         self._last_step = -1
         self._owner = 0
         self._ended = False
-        self._seeds: dict[str, Any] = {}
         self._inputs: dict[str, RunInput] = {}
         self._capture: Capture | None = None
         self._progress: Progress | None = None
@@ -80,27 +79,26 @@ class Run:
 
     # ------------------------------------------------------------ beginning and ending
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> Self:
         return self.start()
 
-    def start(self) -> Run:
+    def start(self) -> Self:
         """Begin; `with` does this."""
         if self._begun is not None:
             raise Conflict("This run has begun already.", todo="Make another one: study.run(...).")
-        outer = _current.get()
-        if outer is not None and outer.active and self._asked.parent is None:
+        outer = current_run()
+        if outer is not None and self._asked.parent is None:
             self._asked.parent = outer.rid
         captured = capture(self._entry)
         self._owner = os.getpid()
         self._begun = begin(self._session, self._asked, captured)
-        self._seeds = dict(self._begun.seeds)
         self._before = _current.set(self)
         if self._begun.owner:
-            if self._keep_output and (outer is None or not outer.active):
+            if self._keep_output and (outer is None or outer is _default):
                 self._capture = Capture(OutputLog(self._begun.folder))
                 self._capture.start()
-            self._progress = Progress(self._session, self._begun.writer, self._begun.execution)
             self._catch_signal()
+        self._progress = Progress(self._session, self._begun.writer, self._begun.execution)
         return self
 
     def __exit__(
@@ -132,8 +130,6 @@ class Run:
         clean = screen(reason[:LONGEST_REASON]).text if reason else None
         now = self._session.ground.clock()
         if not begun.owner:
-            if self._progress is None and self._seeds:
-                begun.writer.append(run_spool.FACT, {"seeds": self._seeds})
             begun.writer.append(run_spool.CLOSE, {"status": str(status), "reason": clean, "ended_at": now})
             begun.writer.close()
             return
@@ -142,8 +138,8 @@ class Run:
             "status": str(status),
             "reason": clean,
             "ended_at": now,
-            "seed": json.dumps(self._seeds, sort_keys=True) if self._seeds != begun.seeds else None,
             "log": log,
+            "cells": cells_asset(begun.folder, begun.execution, self._session.ground.mint),
             "details": {"holes": [begun.writer.error]} if begun.writer.error else {},
         }
         try:
@@ -162,6 +158,11 @@ class Run:
     def id(self) -> str:
         """The same as people see it."""
         return show_rid(self._state.execution)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its spool."""
+        return self._state.folder
 
     @property
     def active(self) -> bool:
@@ -207,10 +208,8 @@ class Run:
         begun.writer.append(run_spool.SAID, {"edge": edge, "files": kept})
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record more parameters; one that is on record already keeps its first value. Raises InvalidInput for objects."""
-        flat = flatten(params)
-        self._seeds |= find_seeds(flat)
-        self._state.writer.append(run_spool.PARAMS, {"rows": as_rows(flat)})
+        """Record more parameters; one on record already keeps its first value. Raises InvalidInput for objects."""
+        self._state.writer.append(run_spool.PARAMS, {"rows": as_rows(flatten(params))})
 
     # ------------------------------------------------------------ what comes out
 
@@ -297,9 +296,17 @@ class Run:
 
 
 def current_run() -> Run | None:
-    """The run that is active here, if one is."""
+    """The run that is active here, if one is: the innermost, else that of the notebook."""
     run = _current.get()
+    if run is None or not run.active:
+        run = _default
     return run if run is not None and run.active else None
+
+
+def set_default_run(run: Run | None) -> None:
+    """Name the run that everything in this process is a part of, unless it says otherwise: that of a notebook."""
+    global _default  # noqa: PLW0603 - cells run in contexts of their own, so a context variable does not reach them
+    _default = run
 
 
 @contextlib.contextmanager

@@ -56,8 +56,6 @@ class Begun:
     """Whether this process ends it; False if a launcher does."""
     pins: dict[str, tuple[Pin, Rid]]
     """Inputs by name: what they are pinned to, and the rid of the edge."""
-    seeds: dict[str, Any]
-    """Parameters that are seeds."""
     delivered: bool
     """Whether the catalogue has the start."""
 
@@ -119,7 +117,7 @@ def _join(session: Session, asked: Asked, folder: Path, rid: Rid, standing: rank
         facts["run_name"] = asked.name
     if facts:
         writer.append(run_spool.FACT, facts)
-    return Begun(rid, folder, writer, owner=False, pins=pins, seeds=find_seeds(flat), delivered=True)
+    return Begun(rid, folder, writer, owner=False, pins=pins, delivered=True)
 
 
 def _among_ranks(session: Session, spools: Path, standing: ranks.Standing, rid: Rid) -> tuple[Rid, Rid | None]:
@@ -193,12 +191,12 @@ def _start(
     writer.append(run_spool.START, start)
     delivered = _deliver(session, plan, asked.intent, now)
     if delivered:
-        captured.delivered()
+        captured.delivered(spools)
     if problem is not None:
         _end_failed(folder, writer, delivered=delivered)
         raise problem
     found = {pin.name: (pin, edge) for pin, edge in zip(pins, edges, strict=True)}
-    return Begun(rid, folder, writer, owner=True, pins=found, seeds=seeds, delivered=delivered)
+    return Begun(rid, folder, writer, owner=True, pins=found, delivered=delivered)
 
 
 def _deliver(session: Session, plan: Any, why: str | None, made_at: int) -> bool:  # noqa: ANN401 - a Plan

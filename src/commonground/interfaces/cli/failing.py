@@ -1,0 +1,65 @@
+"""What people see of an error: what happened, what was kept, what to do. Never a traceback for what we know."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+
+import click
+
+from commonground.errors import NOTHING_CHANGED, CommonGroundError, InvalidInput
+
+DEBUG = "CG_DEBUG"
+
+
+def report(error: CommonGroundError, *, as_json: bool) -> int:
+    """Say an error of ours on stderr; returns its exit status."""
+    if as_json:
+        click.echo(json.dumps(error.as_dict(), ensure_ascii=False), err=True)
+        return error.exit_status
+    click.echo(_look(error.what, fg="red", bold=True), err=True)
+    for fault in error.faults:
+        click.echo(f"  - {fault}", err=True)
+    if error.kept:
+        click.echo(error.kept, err=True)
+    if error.todo:
+        click.echo(_look(error.todo, fg="blue"), err=True)
+    return error.exit_status
+
+
+def report_usage(error: click.ClickException, *, as_json: bool) -> int:
+    """Say that a command line cannot be read; returns the exit status."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "cg"
+    message = error.format_message().rstrip(".")
+    told = InvalidInput(f"{message}.", todo=f"`{path} --help` shows how.")
+    report(told, as_json=as_json)
+    return error.exit_code
+
+
+def report_stopped() -> None:
+    """Say that Ctrl-C was pressed."""
+    click.echo("\nStopped. What was not committed was not written; `cg log` shows what was.", err=True)
+
+
+def report_unexpected(error: Exception, *, as_json: bool) -> None:
+    """Say that something went wrong that nobody thought of; with CG_DEBUG=1 also where."""
+    what = f"Something went wrong that should not: {type(error).__name__}: {error}"
+    todo = f"Run it again with {DEBUG}=1 to see where, and report it with what that prints."
+    if as_json:
+        told = {"code": "unexpected", "what": what, "faults": [], "kept": NOTHING_CHANGED, "todo": todo}
+        click.echo(json.dumps(told, ensure_ascii=False), err=True)
+    else:
+        click.echo(_look(what, fg="red", bold=True), err=True)
+        click.echo("What was not committed was not written; `cg log` shows what was.", err=True)
+        click.echo(_look(todo, fg="blue"), err=True)
+    if os.environ.get(DEBUG):
+        traceback.print_exception(error)
+
+
+def _look(text: str, fg: str, *, bold: bool = False) -> str:
+    if os.environ.get("NO_COLOR") or not sys.stderr.isatty():
+        return text
+    return click.style(text, fg=fg, bold=bold)

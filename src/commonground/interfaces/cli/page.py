@@ -1,0 +1,130 @@
+"""What is shown in a terminal, before anybody knows how wide it is: a headline with the answer, then blocks.
+
+A cell carries a look, which says who speaks or what state it is in; without colour every page still reads.
+
+    words   what a person wrote, in quotes
+    gap     what nobody said
+    id      identifiers and code
+    quiet   dates, labels
+    holds, open, stop, act, strong
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+GAP_SIGN = "┄"
+NOT_RECORDED = f"{GAP_SIGN} not recorded"
+NO_REASON = f"{GAP_SIGN} no reason given"
+THOUSAND = 1000
+MINUTE, HOUR = 60, 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A piece of text with its look."""
+
+    text: str
+    """The text."""
+    look: str = ""
+    """Who speaks, or what state it is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table."""
+
+    title: str
+    """Its head; may be empty."""
+    right: bool = False
+    """Whether it holds figures."""
+    wraps: bool = False
+    """Whether its texts may go over several lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under heads."""
+
+    columns: tuple[Column, ...]
+    """The columns."""
+    rows: tuple[tuple[Cell, ...], ...]
+    """The rows."""
+    title: str | None = None
+    """What it shows."""
+    heads: bool = True
+    """Whether the heads are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines of text."""
+
+    lines: tuple[Cell, ...]
+    """The lines."""
+    title: str | None = None
+    """What they are."""
+
+
+Block = Table | Lines
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer."""
+
+    headline: str
+    """The answer itself."""
+    look: str = "strong"
+    """The look of the headline."""
+    below: tuple[Cell, ...] = ()
+    """What qualifies it."""
+    blocks: tuple[Block, ...] = ()
+    """What stands behind it."""
+    hints: tuple[str, ...] = ()
+    """What to do next."""
+
+
+def quote(text: str | None, gap: str = NO_REASON) -> Cell:
+    """What a person wrote, word for word, or the gap where nobody wrote anything."""
+    return Cell(f"“{text}”", "words") if text else Cell(gap, "gap")
+
+
+def show_count(count: int, one: str, many: str | None = None) -> str:
+    """A number of things: 1 nodule, 2,679 nodules."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def show_moment(microseconds: int) -> str:
+    """A moment in the zone of this machine: 9 Oct 2026 14:05."""
+    moment = datetime.datetime.fromtimestamp(microseconds / 1e6, tz=datetime.UTC).astimezone()
+    return f"{moment.day} {moment:%b %Y %H:%M}"
+
+
+def show_seconds(seconds: float) -> str:
+    """A length of time: 4.2 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < MINUTE:
+        return f"{seconds:.3g} s"
+    if seconds < HOUR:
+        return f"{int(seconds // MINUTE)} min {int(seconds % MINUTE)} s"
+    return f"{int(seconds // HOUR)} h {int(seconds % HOUR // MINUTE)} min"
+
+
+def show_bytes(size: int) -> str:
+    """A size: 940 bytes, 1.2 MB."""
+    if size < THOUSAND:
+        return show_count(size, "byte")
+    value = float(size)
+    for unit in ("kB", "MB", "GB", "TB"):
+        value /= THOUSAND
+        if value < THOUSAND:
+            break
+    return f"{value:.3g} {unit}"
+
+
+def show_number(value: float) -> str:
+    """A figure: 2,679, .0132, 1e-07."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}"

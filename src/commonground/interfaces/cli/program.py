@@ -1,0 +1,97 @@
+"""The program: its root command, and what happens to errors.
+
+An error of ours says what happened, what was kept and what to do, on stderr; its exit status is the error's own.
+With --json it is one JSON object on stderr. Stopping with Ctrl-C is 130, an unexpected error 70.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from commonground.errors import CommonGroundError
+from commonground.interfaces.cli import own_commands
+from commonground.interfaces.cli.failing import report, report_stopped, report_unexpected, report_usage
+from commonground.interfaces.cli.tree import Root, build_lineage
+
+STOPPED = 128 + signal.SIGINT
+UNEXPECTED = 70
+HELP = """Keeps a collaborative machine-learning study reproducible and understood.
+
+Every dataset, reading, run and model of a study is versioned and traceable, with the reason beside it.
+"""
+
+
+class Program(Root):
+    """The root command; takes care of every error."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]  # noqa: ANN401 - click's own
+        """Run a command line and leave with its status."""
+        given = list(sys.argv[1:] if args is None else args)
+        extra.pop("standalone_mode", None)
+        sys.exit(self._run(given, prog_name or "cg", extra))
+
+    def _run(self, given: list[str], prog_name: str, extra: dict[str, Any]) -> int:
+        as_json = "--json" in given[: given.index("--")] if "--" in given else "--json" in given
+        try:
+            status = super().main(given, prog_name, standalone_mode=False, **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            return error.exit_code
+        except click.ClickException as error:
+            return report_usage(error, as_json=as_json)
+        except CommonGroundError as error:
+            return report(error, as_json=as_json)
+        except (click.Abort, KeyboardInterrupt):
+            report_stopped()
+            return STOPPED
+        except BrokenPipeError:
+            # Whoever read our output has gone; the interpreter must not complain when it closes it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except Exception as error:  # noqa: BLE001 - the last door before the person
+            report_unexpected(error, as_json=as_json)
+            return UNEXPECTED
+        return status if isinstance(status, int) else 0
+
+
+def build_program() -> Program:
+    """The whole command tree; nothing in it is made before it is asked for."""
+    return Program(
+        (),
+        own={
+            "init": own_commands.build_init,
+            "demo": own_commands.build_demo,
+            "run": own_commands.build_run,
+            "completion": own_commands.build_completion,
+            "version": own_commands.build_version,
+            "lineage": build_lineage,
+        },
+        help=HELP,
+        invoke_without_command=True,
+        callback=_help_if_alone,
+        params=[click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version)],
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
+    )
+
+
+def main() -> NoReturn:
+    """`cg`."""
+    build_program().main()
+
+
+def _help_if_alone() -> None:
+    context = click.get_current_context()
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's own
+    if wanted:
+        context.invoke(own_commands.build_version())
+        context.exit()

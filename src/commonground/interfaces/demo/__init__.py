@@ -1,0 +1,1 @@
+"""The demo: a real clinical study, told by running it."""

@@ -1,0 +1,216 @@
+"""`cg run -- python train.py`: runs a program that need know nothing of us, and makes one truthful execution of it.
+
+The program's output is shown as it comes, and a screened copy is kept. It is told in its environment which execution it
+is, so that a `study.run(...)` inside it adds to this one instead of beginning another; ranks become its children.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+from commonground.errors import CommonGroundError, InvalidInput
+from commonground.identity import Rid, show_rid
+from commonground.interfaces.client import ranks
+from commonground.interfaces.client.capture import capture_command
+from commonground.interfaces.client.progress import Progress
+from commonground.interfaces.client.run_start import OUT_OF_REACH, Asked, Begun, begin, tell
+from commonground.operations import run_spool
+from commonground.operations.delivery import finish
+from commonground.operations.output_log import OutputLog, log_asset
+from commonground.operations.session import Session
+from commonground.operations.studies import open_study
+from commonground.structure.execution_states import Status
+from commonground.structure.screen import screen, screen_argv
+
+GRACE_S = 2.0
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+CHUNK = 65_536
+LONGEST_REASON = 500
+_ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning)\b.*")
+
+
+def supervise(
+    study: Path,
+    argv: Sequence[str],
+    *,
+    intent: str | None = None,
+    name: str | None = None,
+    inputs: Sequence[str] = (),
+    params: Mapping[str, Any] | None = None,
+    scratch: bool | None = None,
+    parent: Rid | None = None,
+    person: str | None = None,
+) -> int:
+    """Run a program as one execution of the study in this folder; returns the program's exit status.
+
+    A program that was ended by signal n gives 128 + n. Raises the study's errors if the run cannot begin.
+    """
+    if not argv:
+        raise InvalidInput("There is nothing to run.", todo="For example: cg run -- python train.py")
+    session = open_study(study, person=person, via="cli")
+    try:
+        return _supervise(session, list(argv), Asked(
+            intent, list(inputs), dict(params or {}), name, scratch, parent or _outer(session), screen_argv(argv)
+        ))  # fmt: skip
+    finally:
+        session.ground.close()
+
+
+def _outer(session: Session) -> Rid | None:
+    """The execution in which this command itself is run, if there is one: a script that calls `cg run`."""
+    return ranks.launched(os.environ, session.ground.facts["study"])
+
+
+def _supervise(session: Session, argv: list[str], asked: Asked) -> int:
+    begun = begin(session, asked, capture_command(argv))
+    progress = Progress(session, begun.writer, begun.execution)
+    log = OutputLog(begun.folder)
+    last = _LastWords()
+    try:
+        with _started(session, begun, argv) as process, _forwarding(process) as sent:
+            readers = [
+                _show(process.stdout, sys.stdout, log, "out", last),
+                _show(process.stderr, sys.stderr, log, "err", last),
+            ]
+            code = process.wait()
+            _join(readers, begun)
+    except OSError as error:
+        code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+        last.text = f"{argv[0]} cannot be run: {error.strerror}"
+        sys.stderr.write(f"cg run: {last.text}\n")
+        sent = set()
+    progress.stop()
+    log.close()
+    _end(session, begun, code, last.text, sent)
+    return code if code >= 0 else 128 - code
+
+
+@contextlib.contextmanager
+def _started(session: Session, begun: Begun, argv: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {
+        **os.environ,
+        ranks.EXECUTION: show_rid(begun.execution),
+        ranks.STUDY: session.ground.facts["study"],
+        "PYTHONUNBUFFERED": os.environ.get("PYTHONUNBUFFERED", "1"),
+    }
+    with subprocess.Popen(  # noqa: S603 - to run what was asked for is the purpose
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, bufsize=0
+    ) as process:
+        yield process
+
+
+class _LastWords:
+    """The last line on the error stream that looks like an error."""
+
+    text = ""
+
+    def look(self, text: str) -> None:
+        for line in text.splitlines():
+            if _ERROR_LINE.fullmatch(line.strip()):
+                self.text = line.strip()
+
+
+def _show(
+    source: IO[bytes] | None, target: Any, log: OutputLog, name: str, last: _LastWords  # noqa: ANN401 - a text stream
+) -> threading.Thread:
+    assert source is not None  # noqa: S101 - both are pipes
+    descriptor = source.fileno()
+
+    def work() -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        waiting = ""
+        while data := os.read(descriptor, CHUNK):
+            text = decoder.decode(data)
+            with contextlib.suppress(OSError, ValueError):
+                target.write(text)
+                target.flush()
+            log.write(text, name)
+            if name == "err":
+                lines, _, waiting = (waiting + text).rpartition("\n")
+                last.look(lines)
+                waiting = waiting[-LONGEST_REASON:]
+
+    def careful() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            work()
+
+    thread = threading.Thread(target=careful, name=f"commonground-{name}", daemon=True)
+    thread.start()
+    return thread
+
+
+def _join(readers: Sequence[threading.Thread], begun: Begun) -> None:
+    """Wait for the rest of the output; a process that was left running in the background may hold it open for ever."""
+    for reader in readers:
+        reader.join(GRACE_S)
+    if any(reader.is_alive() for reader in readers):
+        begun.writer.append(run_spool.FACT, {"left_running": "a process that it started still has its output open"})
+
+
+@contextlib.contextmanager
+def _forwarding(process: subprocess.Popen[bytes]) -> Iterator[set[int]]:
+    """Pass on what asks us to end; an interrupt from the keyboard reaches the program by itself."""
+    sent: set[int] = set()
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        del frame
+        sent.add(number)
+        if number != signal.SIGINT:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield sent
+        return
+    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    try:
+        yield sent
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(session: Session, begun: Begun, code: int, last: str, sent: set[int]) -> None:
+    status, reason = _verdict(code, last, sent)
+    inner = run_spool.gather(begun.folder, begun.execution).closes
+    if status is Status.FINISHED and inner and inner[-1]["status"] != Status.FINISHED:
+        status, reason = Status(inner[-1]["status"]), inner[-1]["reason"]
+    elif status is Status.FAILED and inner and inner[-1]["reason"]:
+        reason = f"{inner[-1]['reason']} (exit status {code})"
+    clean = screen(reason[:LONGEST_REASON]).text if reason else None
+    verdict = {
+        "status": str(status),
+        "reason": clean,
+        "ended_at": session.ground.clock(),
+        "details": {"exit_status": code},
+        "log": log_asset(begun.folder, begun.execution, session.ground.mint),
+    }
+    try:
+        finish(session, begun.folder, begun.writer, verdict=verdict, started=begun.delivered)
+    except (CommonGroundError, *OUT_OF_REACH) as error:
+        tell(f"Execution {show_rid(begun.execution)} could not be delivered: {error}")
+
+
+def _verdict(code: int, last: str, sent: set[int]) -> tuple[Status, str | None]:
+    if code == 0:
+        return Status.FINISHED, None
+    if code < 0:
+        name = signal.Signals(-code).name
+        how = "passed on by cg run" if -code in sent else "not sent by cg run"
+        return Status.KILLED, f"It was ended by {name} ({how})."
+    said = f": {last}" if last else ""
+    # A shell tells of a signal in this way, because it has no other.
+    if 128 < code < 128 + signal.NSIG and code - 128 in set(signal.Signals):  # noqa: PLR2004 - a shell's convention
+        said += f" (as a shell says of {signal.Signals(code - 128).name})"
+    return Status.FAILED, f"It left with exit status {code}{said}"

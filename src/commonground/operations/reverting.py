@@ -1,0 +1,64 @@
+"""Undoing a change by its inverse, which is a change of its own: nothing that was recorded goes away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from commonground.errors import Frozen
+from commonground.identity import Kind
+from commonground.operations.plans import Plan, Reading
+from commonground.store import changes, text_index
+from commonground.store.inverse import Inverse, apply_inverse, plan_inverse
+from commonground.store.text_index import Document
+from commonground.store.transaction import Transaction
+
+LASTING = {
+    "dataset release": "A released version never changes.",
+    "erase": "What was erased is gone.",
+}
+NAMED = {
+    "person": Kind.PERSON,
+    "vocabulary": Kind.VOCABULARY,
+    "term": Kind.TERM,
+    "entity_type": Kind.TYPE,
+    "feature": Kind.FEATURE,
+    "dataset": Kind.DATASET,
+}
+
+
+def plan_revert(on: Reading, *, change: int) -> Plan:
+    """Undo a change: what it added ends, what it ended lives again. Raises Conflict if a later change built on it."""
+    done = changes.get_change(on.view.connection, change)
+    if done.verb in LASTING or done.verb.startswith("execution"):
+        raise Frozen(
+            f"Change {change}, `{done.verb}`, cannot be undone. "
+            + LASTING.get(done.verb, "What ran has run; its record stays."),
+            todo="Say what holds now with a new change.",
+        )
+    inverse = plan_inverse(on.view, change)
+    anchors = changes.list_anchors(on.view.connection, change)
+    return Plan(
+        id=on.mint()[0],
+        verb="revert",
+        args={"change": change, "ends": dict(inverse.ends), "restores": dict(inverse.restores)},
+        at=on.view.change,
+        anchors=tuple(anchors),
+        reads=tuple(anchors),
+        effect={
+            "undoes": f"change {change}, {done.verb}",
+            "ends": {name: len(rids) for name, rids in inverse.ends.items()},
+            "restores": {name: len(rids) for name, rids in inverse.restores.items()},
+        },
+    )
+
+
+def apply_revert(tx: Transaction, plan: Plan) -> None:
+    """End and restore the rows, and keep the text index in step."""
+    args: dict[str, Any] = dict(plan.args)
+    restored = apply_inverse(tx, Inverse(args["change"], args["ends"], args["restores"]))
+    for table, kind in NAMED.items():
+        text_index.remove(tx.connection, args["ends"].get(table, []))
+        text_index.put(
+            tx.connection,
+            [Document(row["rid"], kind, row["name"], row["description"] or "") for row in restored.get(table, [])],
+        )

@@ -1,0 +1,92 @@
+"""The inverse of a change: what it added is ended, what it ended lives again, as a change of its own.
+
+Works on temporal tables alone, and so for every noun: a batch is hidden by ending its header, a retired row comes back
+by ending its retirement. Refused where a later change built on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from commonground.errors import Conflict
+from commonground.identity import Rid
+from commonground.store import schema, tables
+from commonground.store.transaction import Transaction
+from commonground.store.view import View
+
+PART = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Inverse:
+    """What must be done to undo a change."""
+
+    change: int
+    """The change."""
+    ends: Mapping[str, list[Rid]]
+    """Rows to end, by table."""
+    restores: Mapping[str, list[Rid]]
+    """Rows to give a new life, by table."""
+
+
+def plan_inverse(view: View, change: int) -> Inverse:
+    """What would undo a change; raises Conflict if one of its rows was changed again since."""
+    ends: dict[str, list[Rid]] = {}
+    restores: dict[str, list[Rid]] = {}
+    later: list[str] = []
+    touched = view.rows(sa.select(schema.change_table.c.name).where(schema.change_table.c.change == change))
+    for (name,) in touched:
+        table = get_temporal(view.connection, name)
+        added = view.rows(sa.select(table.c.rid, table.c.until).where(table.c.since == change))
+        ended = view.rows(sa.select(table.c.rid).where(table.c.until == change, table.c.since < change))
+        new = {row.rid for row in added}
+        if any(row.until is not None for row in added) or _live(view, table, [row.rid for row in ended]) - new:
+            later.append(name)
+        if added:
+            ends[name] = sorted(new)
+        if ended:
+            restores[name] = sorted(row.rid for row in ended)
+    if later:
+        raise Conflict(
+            f"Change {change} cannot be undone: later changes built on it, in {', '.join(sorted(later))}.",
+            todo=f"`cg log` shows them; undo those first, newest first, or correct by hand.",
+        )
+    return Inverse(change, ends, restores)
+
+
+def apply_inverse(tx: Transaction, inverse: Inverse) -> dict[str, list[Mapping[str, Any]]]:
+    """End and restore; gives the restored rows by table."""
+    given: dict[str, list[Mapping[str, Any]]] = {}
+    for name, rids in sorted(inverse.ends.items()):
+        tx.end(get_temporal(tx.connection, name), rids)
+    for name, rids in sorted(inverse.restores.items()):
+        table = get_temporal(tx.connection, name)
+        columns = [column for column in schema.payload(table)]
+        rows: list[Mapping[str, Any]] = []
+        for start in range(0, len(rids), PART):
+            part = rids[start : start + PART]
+            found = tx.connection.execute(
+                sa.select(*columns).where(table.c.until == inverse.change, table.c.rid.in_(part))
+            )
+            rows += [dict(row) for row in found.mappings()]
+        tx.insert(table, rows)
+        given[name] = rows
+    return given
+
+
+def get_temporal(connection: sa.Connection, name: str) -> sa.Table:
+    """A temporal table by name, the system's or one that the study declared."""
+    known = schema.metadata.tables.get(name)
+    return known if known is not None else tables.load_one(connection, name)
+
+
+def _live(view: View, table: sa.Table, rids: list[Rid]) -> set[Rid]:
+    found: set[Rid] = set()
+    for start in range(0, len(rids), PART):
+        part = rids[start : start + PART]
+        found.update(row.rid for row in view.rows(sa.select(table.c.rid).where(table.c.until.is_(None), table.c.rid.in_(part))))
+    return found
