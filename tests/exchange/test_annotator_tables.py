@@ -85,7 +85,7 @@ def test_the_pattern_names_feature_and_rater_in_any_order(draft, pattern, name):
 
 
 def test_a_name_that_splits_in_two_ways_needs_the_features(draft):
-    """It is settled by the raters of the other columns, or by naming the features; else all such are refused at once."""
+    """It is settled by the raters of other columns, or by naming the features; else all such are refused at once."""
     table = draft("id,internal_structure_r1,margin_r1\n1,2,3\n")
     assert rows(from_rater_columns(table, entity="id"), "feature", "rater") == [
         ("internal_structure", "r1"), ("margin", "r1"),

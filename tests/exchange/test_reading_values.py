@@ -15,7 +15,8 @@ from commonground.exchange.reading_values import Between, rule_of
         (["benign", "café"], "text", "cafe\u0301", "café"), (["benign"], "text", "Benign", None),
         (["1", "2"], "text", "1", "1"), ([True, False], "bool", "no", False), ([True], "bool", "no", None),
         ([True, False], "bool", "x", None), (Between(0, 10), "int", "10", 10), (Between(0, 10), "int", "2.5", None),
-        (Between(0, 10), "int", "11", None), (Between(0.0, 1.5), "real", "1.5", 1.5), (Between(0.0, 1), "real", "1", 1.0),
+        (Between(0, 10), "int", "11", None), (Between(0.0, 1.5), "real", "1.5", 1.5),
+        (Between(0.0, 1), "real", "1", 1.0),
         (Between(0.0, 1), "real", "nan", None), (Between(0, 10), "int", "", None),
     ],
 )  # fmt: skip

@@ -46,6 +46,23 @@ def test_every_format_gives_the_same_readings(tmp_path):
         ]
 
 
+def test_typed_columns_that_cannot_be_read_are_faults_of_the_readings(tmp_path):
+    """A list for a value, and a date that no calendar has, end as the faults of the draft, not as a crash."""
+    table = {
+        "id": [1, 2],
+        "who": ["A", "B"],
+        "g": [[1], [2]],
+        "h": [3, 4],
+        "day": pa.array([1, 2**30], pa.int32()).cast(pa.date32()),
+    }
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    draft = parquet_tables.inspect(tmp_path / "a.parquet", types={"h": "text"})
+    assert [fault.kind for fault in draft.faults] == ["column-type", "not-date"]
+    draft = parquet_tables.inspect(tmp_path / "a.parquet")
+    found = from_wide(draft, entity="id", rater="who", values=["h"], at="day")
+    assert [fault.kind for fault in found.faults] == ["column-type", "not-date"]
+
+
 def test_a_table_that_changed_is_refused(tmp_path):
     """Readings are read from the file that was inspected, or not at all."""
     path = tmp_path / "a.csv"

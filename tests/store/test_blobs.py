@@ -317,28 +317,41 @@ def test_an_error_at_any_call_leaves_a_clean_store(tmp_path, action, mark):
     contents = [b"small", b"other", b"small", os.urandom(files.CHUNK + 5), *(bytes([n]) for n in range(10))]
     paths = write_files(tmp_path / "in", contents)
     expected = [digest_of(content) for content in contents]
+    root = tmp_path / "blobs"
     passed, nth = False, 0
     while not passed:
         nth += 1
-        root = tmp_path / f"blobs{nth}"
-        blobs = DirectoryBlobs(root)
-        blobs.put_bytes(b"small")
+        DirectoryBlobs(root).put_bytes(b"small")
         with faults.planned(f"*:{nth}:{action}{mark}"):
             try:
-                got = [info.digest for info in blobs.put_files(paths)]
+                got = [info.digest for info in DirectoryBlobs(root).put_files(paths)]
             except StorageError:
                 got = None
         files.forget_failures()
+        blobs = DirectoryBlobs(root)
+        assert leftovers(blobs) == []
+        assert whole_blobs(blobs) <= set(expected)
         if got is None:
             assert action != "short"
-            assert leftovers(blobs) == []
-            assert whole_blobs(blobs) <= set(expected)
             assert [info.digest for info in blobs.put_files(paths)] == expected
         else:
             assert got == expected
-            passed = action != "short" or nth > 10
+            passed = action != "short" or nth > 100
         assert whole_blobs(blobs) == set(expected)
-    assert nth > 10
+        blobs.erase(expected)
+    assert nth > 50
+
+
+@pytest.mark.parametrize("action", ["eio", "emfile", "enospc!"])
+def test_an_error_while_the_store_is_made(tmp_path, action):
+    """Each call of making a new store failing in turn gives our error, and the next try makes it whole."""
+    for nth in range(1, 16):
+        root = tmp_path / str(nth)
+        with faults.planned(f"*:{nth}:{action}"), pytest.raises(StorageError):
+            DirectoryBlobs(root).put_bytes(b"hello")
+        files.forget_failures()
+        assert DirectoryBlobs(root).put_bytes(b"hello").size == 5
+        assert whole_blobs(DirectoryBlobs(root)) == {digest_of(b"hello")}
 
 
 def test_a_kill_at_any_call_leaves_a_clean_store(tmp_path):

@@ -41,7 +41,7 @@ _FIELD_LIMIT: Final = 1 << 26
 _SAMPLE_LINES: Final = 500
 _SAMPLE_TEXT: Final = 1 << 20
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_SEPARATOR_LINE: Final = re.compile(r"\ufeff?sep=(.)\r?\n?", re.IGNORECASE)
+_SEPARATOR_LINE: Final = re.compile(r"\ufeff?sep=([^\"\0 ])\r?\n?", re.IGNORECASE)
 
 
 class _TooLong(Exception):

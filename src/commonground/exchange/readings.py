@@ -135,6 +135,14 @@ def _as_text(draft: TableDraft, layout: Layout) -> tuple[TableDraft, TableDraft]
     return typed, readable
 
 
+def _usable(draft: TableDraft, layout: Layout) -> bool:
+    """Whether the cells can be read at all; a file of typed columns may hold some that are no value of any type."""
+    needed = {layout.entity, *layout.rater_columns, *given(layout.comment, layout.at)}
+    needed |= {source.value for source in layout.sources}
+    needed |= {source.feature_column for source in layout.sources if source.feature_column}
+    return needed <= set(draft.names) and not any(fault.kind.startswith("not-") for fault in draft.faults)
+
+
 def _pages(draft: TableDraft, layout: Layout, size: int) -> Iterator[_Page]:
     """The readings, source by source within each slice of the table; rows without a value are left out."""
     for part in draft.reader(max(1, size // len(layout.sources))):
@@ -195,7 +203,8 @@ def draft_readings(draft: TableDraft, layout: Layout) -> ReadingDraft:
         clean_name(feature): rule_of(feature, allowed, draft.decimal) for feature, allowed in layout.allowed.items()
     }
     readings = lost = 0
-    for page in _pages(readable, layout, PAGE):
+    usable = _usable(readable, layout)
+    for page in _pages(readable, layout, PAGE) if usable else ():
         readings += len(page.rows)
         lost += page.lost
         raters.update(rater for rater in page.rater if isinstance(rater, str) and len(raters) < RATERS)
@@ -206,7 +215,7 @@ def draft_readings(draft: TableDraft, layout: Layout) -> ReadingDraft:
     features = [_settle(name, found, draft.decimal, faults) for name, found in seen.items()]
 
     def keys() -> Iterator[Keys]:
-        for page in _pages(readable, layout, PAGE):
+        for page in _pages(readable, layout, PAGE) if usable else ():
             yield page.rows, page.lines, [page.entity, page.rater, page.feature]
 
     sources = layout.sources[0]
@@ -290,7 +299,7 @@ def _settle(name: str, found: _Seen, decimal: str | None, faults: FaultList) -> 
 
 def _check_at(typed: TableDraft, layout: Layout, faults: FaultList) -> None:
     kinds = {column.name: column.type for column in typed.columns}
-    if layout.at is not None and kinds[layout.at] not in {"date", "time"}:
+    if layout.at is not None and kinds.get(layout.at, "date") not in {"date", "time"}:
         faults.add("bad-time", f"the column holds no dates or times but {kinds[layout.at]}", column=layout.at)
 
 

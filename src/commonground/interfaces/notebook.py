@@ -7,10 +7,10 @@ order. Its output is not kept. A kernel that is restarted is another execution, 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,7 +61,8 @@ class Recorder:
     def stop(self) -> None:
         """End the execution: the kernel is going, or the extension is unloaded."""
         for event, work in (("pre_run_cell", self._before_cell), ("post_run_cell", self._after_cell)):
-            _quietly(lambda event=event, work=work: self._shell.events.unregister(event, work))
+            with contextlib.suppress(ValueError):
+                self._shell.events.unregister(event, work)
         set_default_run(None)
         atexit.unregister(self.stop)
         self.run.end()
@@ -127,10 +128,3 @@ def _last_session(session: Session, notebook: str | None) -> str | None:
     found = session.read("execution find", filter=f'name ~ "{Path(notebook).stem.replace(chr(34), "")}"', limit=20)
     same = [one.execution for one in found if one.execution.details.get("notebook") == notebook]
     return f"{same[0].name}" if same else None
-
-
-def _quietly(work: Callable[[], object]) -> None:
-    try:
-        work()
-    except ValueError:
-        return

@@ -73,7 +73,7 @@ def _outer(session: Session) -> Rid | None:
 
 
 def _supervise(session: Session, argv: list[str], asked: Asked) -> int:
-    begun = begin(session, asked, capture_command(argv))
+    begun = begin(session, asked, capture_command(session.ground.mint, argv))
     progress = Progress(session, begun.writer, begun.execution)
     log = OutputLog(begun.folder)
     last = _LastWords()
@@ -104,7 +104,7 @@ def _started(session: Session, begun: Begun, argv: list[str]) -> Iterator[subpro
         ranks.STUDY: session.ground.facts["study"],
         "PYTHONUNBUFFERED": os.environ.get("PYTHONUNBUFFERED", "1"),
     }
-    with subprocess.Popen(  # noqa: S603 - to run what was asked for is the purpose
+    with subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, bufsize=0
     ) as process:
         yield process

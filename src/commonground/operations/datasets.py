@@ -126,7 +126,7 @@ def plan_remove(
 ) -> Plan:
     """Take members out of a dataset's unreleased state; released versions keep them."""
     one = datasets.get_dataset(on.view, dataset)
-    there = datasets.read_members(on.view, [one.rid])
+    there = datasets.read_member_rows(on.view, [one.rid])
     _, rids = _members(on, type, keys, members)
     lost = np.setdiff1d(rids, there.entity)
     if len(lost):

@@ -81,8 +81,8 @@ def finish(
 ) -> Gathered:
     """End a run of this process: the last record, then the change, then the spool goes.
 
-    `verdict` is the `final` record without its plan id; `started` says that the catalogue has the start. Raises the storage's error if the catalogue is out of reach;
-    the spool then has everything and is synced.
+    `verdict` is the `final` record without its plan id; `started` says that the catalogue has the start. Raises the
+    storage's error if the catalogue is out of reach; the spool then has everything and is synced.
     """
     final = {"plan": session.ground.mint.one(), **verdict, "why": why}
     try:

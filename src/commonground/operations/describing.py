@@ -29,7 +29,6 @@ from commonground.structure import (
 from commonground.structure.column_types import Holds
 
 MANY = 12
-SHOWN_VALUES = 40
 Value = str | int | float | None
 _DESCRIBED = {
     Kind.DATASET: tables.dataset,
@@ -57,6 +56,16 @@ class Fact:
     """bytes, instant (UTC microseconds), seconds, words (what a person wrote), or the unit of a number."""
 
 
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """What all raters said of one entity."""
+
+    raters: tuple[str, ...]
+    """Who gave values; `computed` for programs."""
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    """For each feature what each of them said, in order of arrival; empty for nothing."""
+
+
 def describe_thing(on: Reading, what: Identified) -> tuple[str | None, tuple[Fact, ...]]:
     """What people say of a thing, and the facts of it."""
     facts = _DESCRIBE.get(what.kind)
@@ -81,6 +90,16 @@ def format_value(value: Any) -> str:  # noqa: ANN401 - any plain value
     return "none" if value is None else json.dumps(value, ensure_ascii=False)
 
 
+def format_seed(seed: str | None) -> str | None:
+    """The seeds of an execution: 7, or seed 7, data_seed 3."""
+    if seed is None:
+        return None
+    told = json.loads(seed)
+    if not isinstance(told, dict):
+        return format_value(told)
+    return ", ".join(f"{name} {format_value(value)}" for name, value in told.items())
+
+
 def _dataset(on: Reading, rid: Rid) -> list[Fact]:
     view = on.view
     released = datasets.list_versions(view, rid)
@@ -88,11 +107,16 @@ def _dataset(on: Reading, rid: Rid) -> list[Fact]:
     membership = datasets.read_members(view, datasets.list_inside(view, rid))
     named = naming.name_things(view, [*datasets.list_named_features(view, rid), *set(membership.type.tolist())])
     facts = [
-        Fact("newest release", str(released[0].number) if released else None, released[0].description if released else None),
+        Fact(
+            "newest release",
+            str(released[0].number) if released else None,
+            released[0].description if released else None,
+        ),
         Fact("members now", len(set(membership.entity.tolist()))),
     ]
     facts += [
-        Fact(f"  {named[kind].name}", int((membership.type == kind).sum())) for kind in sorted(set(membership.type.tolist()))
+        Fact(f"  {named[kind].name}", int((membership.type == kind).sum()))
+        for kind in sorted(set(membership.type.tolist()))
     ]
     facts.append(Fact("chosen by", criteria.rule if criteria else None, criteria.reason if criteria else None))
     values = [named[one].name for one in datasets.list_named_features(view, rid)]
@@ -130,7 +154,11 @@ def _execution(on: Reading, rid: Rid) -> list[Fact]:
     view = on.view
     one = executions.get_execution(view, rid)
     code = workflows.get_workflow(view, one.workflow) if one.workflow else None
-    kept = f"{code.name}, commit {(code.commit or 'none')[:10]}" + (", with uncommitted changes" if code.dirty else "") if code else None
+    kept = (
+        f"{code.name}, commit {(code.commit or 'none')[:10]}" + (", with uncommitted changes" if code.dirty else "")
+        if code
+        else None
+    )
     person = naming.name_things(view, [one.person])[one.person].name if one.person else None
     began = history.first_change(view, rid)
     intent = one.details.get("intent") or (began.why if began else None)
@@ -142,7 +170,7 @@ def _execution(on: Reading, rid: Rid) -> list[Fact]:
         Fact("took", (one.ended_at - one.started_at) / 1e6 if one.ended_at else "still running", unit="seconds"),
         Fact("code", kept),
         Fact("command", " ".join(one.argv) or None),
-        Fact("seed", one.seed),
+        Fact("seed", format_seed(one.seed)),
     ]
     told = parameters.list_params(view, [rid])[rid]
     facts += [Fact(f"parameter {key}", format_value(value)) for key, value in list(told.items())[:MANY]]
@@ -161,7 +189,10 @@ def _feature(on: Reading, rid: Rid) -> list[Fact]:
     kind = entities.get_type(view, one.type)
     there = history.count_entities(view, kind)
     words = naming.name_things(view, [one.vocabulary])[one.vocabulary].name if one.vocabulary else None
-    limits = [f"from {one.lowest:g}" if one.lowest is not None else "", f"to {one.highest:g}" if one.highest is not None else ""]
+    limits = [
+        f"from {one.lowest:g}" if one.lowest is not None else "",
+        f"to {one.highest:g}" if one.highest is not None else "",
+    ]
     holds = " ".join(part for part in (str(one.holds), f"of {words}" if words else "", *limits, one.unit or "") if part)
     return [
         Fact("of", kind.name),
@@ -180,7 +211,10 @@ def _type(on: Reading, rid: Rid) -> list[Fact]:
     for column in one.columns:
         holds = str(column.holds) + (f" to {targets[column.target].name}" if column.target else "")
         facts.append(Fact(column.name, f"{holds} {column.unit or ''}".strip(), column.description))
-    facts += [Fact(f"feature {one_feature.name}", str(one_feature.holds), one_feature.description) for one_feature in features.list_features(view, rid)]
+    facts += [
+        Fact(f"feature {one_feature.name}", str(one_feature.holds), one_feature.description)
+        for one_feature in features.list_features(view, rid)
+    ]
     return facts
 
 
@@ -198,19 +232,30 @@ def _entity(on: Reading, rid: Rid) -> list[Fact]:
     for column in kind.columns:
         value = row[column.name]
         shown = named[value].name if value in named and column.target else value
-        facts.append(Fact(column.name, shown if isinstance(shown, str | int | float) else None, unit=column.unit))
-    for feature in features.list_features(view, kind.rid):
-        values = features.read_values(view, feature, [rid])
-        raters = naming.name_things(view, [int(one) for one in values.rater if one])
-        words = naming.name_things(view, [int(one) for one in values.value]) if feature.holds is Holds.TERM else {}
-        for position in range(min(len(values), SHOWN_VALUES)):
-            rater = int(values.rater[position])
-            who = raters[rater].name if rater else "computed"
-            value = None if values.missing[position] else values.value[position]
-            shown = words[int(value)].name if value is not None and feature.holds is Holds.TERM else value
-            label = f"{feature.name}, {who}" + (", settles it" if values.adjudicated[position] else "")
-            facts.append(Fact(label, None if shown is None else format_value(getattr(shown, "item", lambda s=shown: s)()), values.reason[position]))
+        text = None if shown is None else format_value(shown) + (f" {column.unit}" if column.unit else "")
+        facts.append(Fact(column.name, text))
     return facts
+
+
+def list_side_by_side(on: Reading, rid: Rid, kind_name: str) -> SideBySide:
+    """All values of an entity: features down, raters across."""
+    view = on.view
+    kind = entities.get_type(view, kind_name)
+    said: dict[str, dict[str, list[str]]] = {}
+    for feature in features.list_features(view, kind.rid):
+        values = history.list_values_of(view, feature, rid)
+        terms = [one.value for one in values if one.value is not None] if feature.holds is Holds.TERM else []
+        words = naming.name_things(view, [*terms, *(one.rater for one in values if one.rater)])
+        for one in values:
+            who = words[one.rater].name if one.rater else "computed"
+            if one.adjudicated:
+                who = f"{who}, settled"
+            value = None if one.value is None else words[one.value].name if terms else format_value(one.value)
+            shown = value if value is not None else f"none: {one.reason}"
+            said.setdefault(feature.name, {}).setdefault(who, []).append(shown)
+    raters = sorted({who for by_rater in said.values() for who in by_rater})
+    rows = [(name, tuple(", then ".join(by.get(who, ())) for who in raters)) for name, by in said.items()]
+    return SideBySide(tuple(raters), tuple(rows))
 
 
 def _vocabulary(on: Reading, rid: Rid) -> list[Fact]:
@@ -233,7 +278,13 @@ def _asset(on: Reading, rid: Rid) -> list[Fact]:
     one = assets.get_asset(on.view, rid)
     where = "here" if one.stored else f"by reference: {one.reference}"
     files = [Fact("files", one.files)] if one.files > 1 else []
-    return [Fact("kind", one.kind), Fact("size", one.size, unit="bytes"), *files, Fact("kept", where), Fact("digest", one.digest)]
+    return [
+        Fact("kind", one.kind),
+        Fact("size", one.size, unit="bytes"),
+        *files,
+        Fact("kept", where),
+        Fact("digest", one.digest),
+    ]
 
 
 def _workflow(on: Reading, rid: Rid) -> list[Fact]:

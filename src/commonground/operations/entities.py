@@ -181,7 +181,7 @@ def describe_columns(
                 {
                     "rid": rid,
                     "name": name,
-                    "place": f"c{position}_{slug(name)}",
+                    "place": f"{slug(name)}_{show_rid(rid)[-6:].lower()}",
                     "holds": str(Holds(column.holds)),
                     "target": _target(on, column),
                     "unit": column.unit,

@@ -147,8 +147,8 @@ def read_comparison(on: Reading, *, executions: Sequence[Rid | str]) -> Comparis
         _axis("place", [record.execution.place for record in records]),
         _axis("status", [str(record.execution.status) for record in records]),
     ]
-    for key in sorted({key for record in records for key in record.params}):
-        axes.append(_axis(f"param:{key}", [record.params.get(key) for record in records]))
+    keys = sorted({key for record in records for key in record.params})
+    axes += [_axis(f"param:{key}", [record.params.get(key) for record in records]) for key in keys]
     for key in sorted({key for record in records for key in record.metrics}):
         last = [record.metrics.get(key) for record in records]
         axes.append(_axis(f"metric:{key}", [one.value if one else None for one in last]))

@@ -120,7 +120,7 @@ def read_status(on: Reading) -> Overview:
     recent = tuple(describe_changes(view, history.list_changes(view, limit=NEWEST)))
     return Overview(
         name=on.ground.facts["name"],
-        folder=on.ground.folder.parent,
+        folder=on.ground.folder.resolve().parent,
         change=view.change,
         people=counts.people,
         types=types,
@@ -133,7 +133,7 @@ def read_status(on: Reading) -> Overview:
             for one in runs
         ),
         changes=recent,
-        silent=sum(one.why is None for one in recent),
+        silent=sum(one.silent for one in recent),
         next=tuple(_next(types, counts.features, lines, total)),
     )
 

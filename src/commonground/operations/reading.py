@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from commonground.identity import Kind, Rid, show_rid
-from commonground.operations.describing import Fact, describe_thing, description_of
+from commonground.operations.describing import Fact, SideBySide, describe_thing, description_of, list_side_by_side
 from commonground.operations.plans import Reading
 from commonground.operations.resolving import name_of, resolve, shorten_all, suggest
 from commonground.store import text_index
@@ -16,7 +16,22 @@ from commonground.structure import history, naming
 from commonground.structure.lineage import Edge, Named, list_edges
 
 RECENT = 5
-MANY = 12
+SHOWN = 3
+LOOKED_AT = 50
+RANK = (
+    Kind.VERSION,
+    Kind.DATASET,
+    Kind.EXECUTION,
+    Kind.ASSET,
+    Kind.FEATURE,
+    Kind.TERM,
+    Kind.VOCABULARY,
+    Kind.ENTITY,
+    Kind.TYPE,
+    Kind.PERSON,
+)
+"""What a change is chiefly about, if it is about several kinds of thing."""
+NEED_NO_REASON = frozenset({"execution finish", "execution input", "person add"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +47,18 @@ class LogEntry:
     verb: str
     """What was done."""
     about: tuple[str, ...]
-    """What it was about."""
+    """What it was chiefly about."""
     more: int
-    """How many more things it was about."""
+    """How many more things of that kind it was about."""
     why: str | None
     """The reason in their words; None if none was given."""
+    asked: bool
+    """Whether a reason would be expected: the end of a run, or somebody's arrival, needs none."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether a reason is missing."""
+        return self.asked and self.why is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +107,8 @@ class Shown:
     """What people say of it; None if nobody said."""
     facts: tuple[Fact, ...]
     """What it consists of."""
+    values: SideBySide | None
+    """Of an entity: what everybody said of it."""
     came_from: tuple[Hop, ...]
     """What it came from, one step back."""
     used_in: tuple[Hop, ...]
@@ -133,6 +157,7 @@ def read_show(on: Reading, *, what: str) -> Shown:
         name=named.name,
         description=description,
         facts=facts,
+        values=list_side_by_side(on, found.rid, named.name.partition(":")[0]) if found.kind is Kind.ENTITY else None,
         came_from=() if is_change else _hops(view, list_edges(view, dst=found.rid), "up"),
         used_in=() if is_change else _hops(view, list_edges(view, src=found.rid), "down"),
         log=Log(named.name, 1, ()) if is_change else _log(view, found.rid, named.name, RECENT),
@@ -169,22 +194,23 @@ def read_find(on: Reading, *, words: Sequence[str], kind: str | None = None, lim
 def describe_changes(view: View, listed: Sequence[Change]) -> list[LogEntry]:
     """Changes as lines of the log."""
     subjects = history.list_subjects(view, [change.id for change in listed])
-    wanted = {rid for rids in subjects.values() for rid in rids[:MANY]}
+    wanted = {rid for rids in subjects.values() for rid in rids[:LOOKED_AT]}
     actors = {rid for change in listed for rid in (change.actor, change.on_behalf) if rid is not None}
     named = naming.name_things(view, [*wanted, *actors])
     lines = []
     for change in listed:
         rids = subjects[change.id]
-        about = tuple(named[rid].name for rid in rids[:MANY] if named[rid].name != named[rid].kind)
+        about, more = _chief(named, rids)
         lines.append(
             LogEntry(
                 change.id,
                 change.recorded_at,
-                _who(change, named),
+                _who(change, named, rids),
                 change.verb,
                 about,
-                max(0, len(rids) - MANY),
+                more,
                 change.why,
+                change.verb not in NEED_NO_REASON,
             )
         )
     return lines
@@ -195,8 +221,20 @@ def _log(view: View, about: Rid | None, name: str | None, limit: int) -> Log:
     return Log(name, history.count_changes(view, about), tuple(describe_changes(view, listed)))
 
 
-def _who(change: Change, named: dict[Rid, Named]) -> str:
-    person = named[change.actor].name if change.actor is not None else "the study's maker"
+def _chief(named: dict[Rid, Named], rids: Sequence[Rid]) -> tuple[tuple[str, ...], int]:
+    known = [named[rid] for rid in rids[:LOOKED_AT] if named[rid].name != named[rid].kind]
+    for kind in RANK:
+        names = [one.name for one in known if one.kind == kind]
+        if names:
+            unseen = max(0, len(rids) - LOOKED_AT)
+            return tuple(names[:SHOWN]), max(0, len(names) - SHOWN) + unseen
+    return (), 0
+
+
+def _who(change: Change, named: dict[Rid, Named], about: Sequence[Rid]) -> str:
+    # Only the change that brings the first person in has no actor: they did it themselves.
+    actor = change.actor if change.actor is not None else next(iter(about), None)
+    person = named[actor].name if actor in named else "the study's maker"
     if change.on_behalf is not None:
         person = f"{person} for {named[change.on_behalf].name}"
     return f"{person}, by an agent" if change.agent else person

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from commonground.identity import Kind, Rid
-from commonground.operations.describing import description_of, format_value
+from commonground.operations.describing import description_of, format_seed, format_value
 from commonground.operations.plans import Reading
 from commonground.operations.resolving import name_of, resolve, shorten_all
 from commonground.store.changes import Change
@@ -83,7 +83,10 @@ def _version(on: Reading, rid: Rid) -> list[Point]:
         *_label_rules(view, rid, [feature.name for feature in named.values()]),
     ]
     purpose = description_of(view, Kind.DATASET, one.dataset)
-    return [*points, _point(view, "What the dataset is for", purpose, history.first_change(view, one.dataset), words=True)]
+    return [
+        *points,
+        _point(view, "What the dataset is for", purpose, history.first_change(view, one.dataset), words=True),
+    ]
 
 
 def _dataset(on: Reading, rid: Rid) -> list[Point]:
@@ -123,7 +126,7 @@ def _label_rules(view: View, rid: Rid, named: list[str]) -> list[Point]:
         change = history.first_change(view, first.dst)
         points.append(_point(view, "Label rule", f"{rule}, in {shown}", change, words=False))
     if not points and named:
-        points.append(Point(f"Label rule of {', '.join(named)}", None, words=False))
+        points.append(Point("Label rule", None, words=False))
     return points
 
 
@@ -174,14 +177,18 @@ def _execution(on: Reading, rid: Rid) -> list[Point]:
     told = list(parameters.list_params(view, [rid])[rid].items())
     shown = ", ".join(f"{key} {format_value(value)}" for key, value in told[:MANY])
     points.append(_point(view, "Parameters", shown or None, began, words=False))
-    points.append(_point(view, "Seed", one.seed, began, words=False))
+    points.append(_point(view, "Seed", format_seed(one.seed), began, words=False))
     if one.workflow:
         code = workflows.get_workflow(view, one.workflow)
-        text = f"{code.name}, commit {(code.commit or 'none')[:10]}" + (", with uncommitted changes kept" if code.dirty else "")
+        text = f"{code.name}, commit {(code.commit or 'none')[:10]}" + (
+            ", with uncommitted changes kept" if code.dirty else ""
+        )
         points.append(_point(view, "Code", text, began, words=False))
     else:
         points.append(Point("Code", None, words=False))
-    points.append(_point(view, "Packages", f"environment {one.environment[:12]}" if one.environment else None, began, words=False))
+    points.append(
+        _point(view, "Packages", f"environment {one.environment[:12]}" if one.environment else None, began, words=False)
+    )
     if one.status != "finished":
         points.append(_point(view, f"Why it is {one.status}", one.reason, began, words=False))
     return points

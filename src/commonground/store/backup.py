@@ -3,7 +3,7 @@
 manifest.json    format, study, schema, the head of the chain, rows and SHA-256 of each table's file; written last
 tables/*.parquet one file a table, all from one snapshot; unfinished batches and leases are left out
 blobs/           the files, laid out as in the study
-denied.jsonl     the deny-list as it was
+erased.jsonl     the list of erasures beside the study, as it was
 verified.json    when the copy was verified, and what was found; a copy without it is unverified
 
 A copy is verified by loading its tables into an empty database and verifying that and the copied files in full.
@@ -23,9 +23,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from commonground.errors import BrokenFile, Corrupt, InvalidInput, NotFound, SchemaTooNew, SchemaTooOld
-from commonground.store import changes, denials, files, ground, migrations, schema, table_files, tables, text_index
+from commonground.store import changes, files, ground, migrations, schema, table_files, tables, text_index
 from commonground.store.blobs import BlobStore, DirectoryBlobs
-from commonground.store.changes import Change
 from commonground.store.faults import point
 from commonground.store.ground import Ground
 from commonground.store.schema import StorageClass
@@ -34,6 +33,8 @@ from commonground.store.verify_rows import Progress
 
 FORMAT = "commonground-backup 1"
 MANIFEST, VERIFIED, TABLES, BLOBS, TEXT = "manifest.json", "verified.json", "tables", "blobs", "text_index"
+BESIDE = ("erased.jsonl",)
+"""Files that lie beside the study and belong to it."""
 LEFT_OUT = frozenset({"staging", "lease"})
 _FILES_AT_ONCE = 500
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -81,8 +82,6 @@ class Restored:
     """The head of its chain, in hex: to be compared with a checkpoint kept elsewhere."""
     verification: Verification
     """What a full verification of the restored study found."""
-    erased_again: Change | None
-    """The change that erased what the deny-list names; None if nothing of it was there."""
 
 
 def _silent(_what: str, _more: int) -> None:
@@ -109,9 +108,7 @@ def backup(
         point("backup.blobs")
         copies = DirectoryBlobs(target / BLOBS)
         manifest["files"] = _copy_files(source.blobs, copies, source.blobs.iterate(), progress)
-    denied = denials.path_of(source.folder)
-    if denied.exists():
-        files.write_atomically(denials.path_of(target), denied.read_bytes())
+    _copy_beside(source.folder, target)
     files.sync_folder(target / TABLES)
     point("backup.finish")
     files.write_atomically(target / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
@@ -183,6 +180,13 @@ def _parts(digests: Iterable[str]) -> Iterator[list[str]]:
         yield part
 
 
+def _copy_beside(source: Path, target: Path) -> None:
+    for name in BESIDE:
+        path = source / name
+        if path.is_file() and not path.is_symlink():
+            files.write_atomically(target / name, path.read_bytes())
+
+
 def get_backup(folder: Path) -> Backup:
     """What a backup says of itself; raises NotFound if there is none, BrokenFile if it cannot be read."""
     told = _read_manifest(folder)
@@ -231,14 +235,13 @@ def restore(
     folder: Path,
     *,
     url: str | None = None,
-    denied: list[denials.Denial] | None = None,
     files_used: FileUses | None = None,
     progress: Progress = _silent,
 ) -> Restored:
     """Bring a backup back as a study in `folder`, on SQLite or in the empty database at `url`, and verify it in full.
 
-    `denied` is the deny-list of today, for erasures made after the backup; without it the backup's own is used. Raises
-    InvalidInput if there is a study already, Corrupt if the backup's tables are not what its manifest says.
+    Raises InvalidInput if there is a study already, Corrupt if the backup's tables are not what its manifest says.
+    What was erased after the backup is in it, and comes back: who calls this erases it again.
     """
     told = _read_manifest(source)
     point("restore.read")
@@ -253,35 +256,19 @@ def restore(
             if (source / BLOBS).is_dir():
                 copies = DirectoryBlobs(source / BLOBS)
                 _copy_files(copies, made.blobs, copies.iterate(), progress)
+            _copy_beside(source, made.folder)
         finally:
             made.close()
         point("restore.swap")
         files.rename(Path(place) / ground.FOLDER, folder / ground.FOLDER)
     files.sync_folder(folder)
-    return _finish(folder, source, told, denied, files_used, progress)
-
-
-def _finish(
-    folder: Path,
-    source: Path,
-    told: Mapping[str, Any],
-    denied: list[denials.Denial] | None,
-    files_used: FileUses | None,
-    progress: Progress,
-) -> Restored:
-    kept = denials.read_denials(denials.path_of(source)) if denied is None else denied
-    again = None
     opened = ground.open_folder(folder)
     try:
-        if kept:
-            denials.add_denials(denials.path_of(opened.folder), kept)
-            plan = opened.mint.one()
-            again = denials.apply_denials(opened.database, opened.blobs, kept, plan, opened.clock())
         found = verify(opened, full=True, files=files_used, progress=progress)
         _check_head(opened, told, found)
     finally:
         opened.close()
-    return Restored(folder, int(told["change"]), str(told["digest"]), found, again)
+    return Restored(folder, int(told["change"]), str(told["digest"]), found)
 
 
 def _check_head(opened: Ground, told: Mapping[str, Any], found: Verification) -> None:

@@ -10,10 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import posixpath
 import re
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -30,18 +33,18 @@ LEFT_OUT: Final = frozenset(
     }
 )  # fmt: skip
 """Folders that are never looked into: caches, installed packages, and the study itself."""
-_CODE = frozenset(
-    ".py .pyx .pxd .pyi .ipynb .r .rmd .qmd .jl .m .sh .bash .sql .c .cc .cpp .h .hpp .cu .cuh .rs .go .java .scala .js "
-    ".ts .yaml .yml .toml .cfg .ini .json .smk .nf .wdl .cwl .mk .cmake .jinja .j2 .dockerfile".split()  # noqa: SIM905
+_CODE_SUFFIXES = (
+    ".py .pyx .pxd .pyi .ipynb .r .rmd .qmd .jl .m .sh .bash .sql .c .cc .cpp .h .hpp .cu .cuh .rs .go .java .scala "
+    ".js .ts .yaml .yml .toml .cfg .ini .json .smk .nf .wdl .cwl .mk .cmake .jinja .j2 .dockerfile"
 )
-_DATA = frozenset(".csv .tsv .tab .psv .jsonl .ndjson .log .out .err .dcm .svg".split())  # noqa: SIM905
+_CODE = frozenset(_CODE_SUFFIXES.split())
+_DATA = frozenset({".csv", ".tsv", ".tab", ".psv", ".jsonl", ".ndjson", ".log", ".out", ".err", ".dcm", ".svg"})
 _SECRET_NAMES = re.compile(
     r"(?i)\.env(?:\..*)?|\.envrc|id_(?:rsa|dsa|ecdsa|ed25519)|.*\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ovpn|asc|gpg)"
     r"|\.netrc|_netrc|\.pgpass|\.pypirc|\.npmrc|\.htpasswd|\.git-credentials|kubeconfig|.*credentials?\.(?:json|ya?ml|ini)"
     r"|credentials|.*service[_-]?account.*\.json|secrets?\.(?:json|ya?ml|toml|ini|env)|token(?:\.txt)?|\.?my\.cnf"
 )
 _SNIFF = 8000
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,15 @@ class Limits:
     """Most files that are kept."""
     names: int = 500
     """Most files that are named as not kept; more are only counted."""
-    counted: int = 20_000
-    """Most names that are looked at in one untracked folder."""
+    looked_at: int = 20_000
+    """Most untracked files that are looked at, code first; ten times as many are counted."""
     seconds: float = 1.0
-    """Longest time for looking at untracked names."""
+    """Longest time for listing untracked names."""
+
+    @property
+    def most_names(self) -> int:
+        """Most names that are counted."""
+        return 10 * self.looked_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,8 @@ class KeptFile:
     """What the screen took out."""
     outputs_dropped: bool = False
     """Whether it is a notebook that had outputs."""
+    tracked: bool = False
+    """Whether git tracks it: then it differs from the commit."""
 
     def blob_id(self, algorithm: str) -> str:
         """The id that git would give to the kept content."""
@@ -112,34 +122,40 @@ class Gathering:
     """How many are not kept, named or not."""
     used: int = 0
     """Bytes that are kept."""
+    complete: bool = True
+    """Whether all names were looked at."""
     looked_at: set[str] = field(default_factory=set)
     """Kept paths and the folders looked into; a change of one can change the state."""
 
     def offer(self, path: str, *, tracked: bool = False, wanted: bool = False) -> KeptFile | None:
         """Keep the file at `path` (below the root) if it may be kept; `wanted`: also if it is a table or log."""
-        try:
-            about = (self.root / path).lstat()
-        except OSError:
-            return self.refuse(path, 0, "cannot be read", tracked=tracked)
-        if stat.S_ISLNK(about.st_mode):
-            return self._offer_link(path, tracked=tracked)
-        reason = self._objection(path, about, wanted=wanted or tracked)
-        if reason:
-            return self.refuse(path, about.st_size, reason, tracked=tracked)
-        try:
-            data = (self.root / path).read_bytes()
-        except OSError:
-            return self.refuse(path, about.st_size, "cannot be read", tracked=tracked)
-        file = recorded_form(path, data, EXECUTABLE if about.st_mode & stat.S_IXUSR else PLAIN)
-        if file is None:
-            return self.refuse(path, about.st_size, "not text", tracked=tracked)
-        return self._keep(file, about.st_size, tracked=tracked)
+        judged = self._judge(path, tracked=tracked, wanted=wanted)
+        if isinstance(judged, NotKept):
+            self.refuse(path, judged.size, judged.reason, tracked=tracked)
+            if posixpath.splitext(path)[1].lower() in _CODE:
+                self.looked_at.add(path)
+            return None
+        self.kept[path] = judged
+        self.looked_at.add(path)
+        return judged
 
     def refuse(self, path: str, size: int, reason: str, *, tracked: bool = False) -> None:
         """Name a file as not kept, or only count it if many are named already."""
         self.not_kept_count += 1
         if len(self.not_kept) < self.limits.names or tracked:
             self.not_kept.append(NotKept(screen(shown(path)).text, size, reason, tracked))
+
+    def offer_all(self, paths: Iterable[str]) -> None:
+        """Keep what may be kept of the files, code first; those beyond `limits.looked_at` are only counted."""
+        ordered = in_order(paths)
+        for path in ordered[: self.limits.looked_at]:
+            self.offer(path)
+        self.not_kept_count += len(ordered[self.limits.looked_at :])
+
+    def give_up(self, folder: str) -> None:
+        """Name a folder as not, or not wholly, counted."""
+        self.complete = False
+        self.refuse(folder.rstrip("/") + "/", 0, "not counted to the end: too many names")
 
     def spend(self, size: int) -> bool:
         """Whether `size` more bytes may be kept; if so, they are counted."""
@@ -148,40 +164,54 @@ class Gathering:
         self.used += size
         return True
 
-    def _keep(self, file: KeptFile, size: int, *, tracked: bool) -> KeptFile | None:
+    def _judge(self, path: str, *, tracked: bool, wanted: bool) -> KeptFile | NotKept:
+        try:
+            about = (self.root / path).lstat()
+            if stat.S_ISLNK(about.st_mode):
+                file, reason = _link(path, os.readlink(self.root / path))  # noqa: PTH115 - the text of the link
+            else:
+                file, reason = None, _objection(path, about, self.limits, wanted=wanted or tracked)
+                if not reason:
+                    data = (self.root / path).read_bytes()
+                    file = recorded_form(path, data, EXECUTABLE if about.st_mode & stat.S_IXUSR else PLAIN)
+        except OSError:
+            return NotKept(path, 0, "cannot be read")
+        if reason or file is None:
+            return NotKept(path, about.st_size, reason or "not text")
         length = len(file.text.encode())
         if length > self.limits.file:
-            return self.refuse(file.path, size, f"larger than {self.limits.file} bytes", tracked=tracked)
-        if screen(file.path).removed:
-            return self.refuse(file.path, size, "its name holds an identifier", tracked=tracked)
+            return NotKept(path, about.st_size, f"larger than {self.limits.file} bytes")
+        if screen(path).removed:
+            return NotKept(path, about.st_size, "its name holds an identifier")
         if len(self.kept) >= self.limits.files or not self.spend(length):
-            return self.refuse(file.path, size, "more than is kept in all", tracked=tracked)
-        self.kept[file.path] = file
-        self.looked_at.add(file.path)
-        return file
+            return NotKept(path, about.st_size, "more than is kept in all")
+        return replace(file, tracked=tracked)
 
-    def _objection(self, path: str, about: os.stat_result, *, wanted: bool) -> str:
-        name = PurePosixPath(path).name
-        suffix = PurePosixPath(path).suffix.lower()
-        most = self.limits.total if suffix == ".ipynb" else self.limits.file
-        if not stat.S_ISREG(about.st_mode):
-            return "not a file"
-        if shown(path) != path:
-            return "its name is not UTF-8"
-        if _SECRET_NAMES.fullmatch(name):
-            return "its name says that it holds secrets"
-        if suffix in _DATA and not wanted:
-            return "a table, log or image: data or output, not code"
-        return f"larger than {most} bytes" if about.st_size > most else ""
 
-    def _offer_link(self, path: str, *, tracked: bool) -> KeptFile | None:
-        target = os.readlink(self.root / path)  # noqa: PTH115 - the text of the link, not a path made of it
-        if shown(path) != path or shown(target) != target:
-            return self.refuse(path, 0, "its name is not UTF-8", tracked=tracked)
-        inside = os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120 - text only
-        if os.path.isabs(target) or inside.split("/")[0] == "..":  # noqa: PTH117 - text only
-            return self.refuse(path, 0, "a link that leads outside", tracked=tracked)
-        return self._keep(KeptFile(path, LINK, target), 0, tracked=tracked)
+def _objection(path: str, about: os.stat_result, limits: Limits, *, wanted: bool) -> str:
+    """Why a file is not even read; empty if it is."""
+    name = PurePosixPath(path).name
+    suffix = PurePosixPath(path).suffix.lower()
+    most = limits.total if suffix == ".ipynb" else limits.file
+    if not stat.S_ISREG(about.st_mode):
+        return "not a file"
+    if shown(path) != path:
+        return "its name is not UTF-8"
+    if _SECRET_NAMES.fullmatch(name):
+        return "its name says that it holds secrets"
+    if suffix in _DATA and not wanted:
+        return "a table, log or image: data or output, not code"
+    return f"larger than {most} bytes" if about.st_size > most else ""
+
+
+def _link(path: str, target: str) -> tuple[KeptFile | None, str]:
+    """A link to keep, or why it is not kept; where it leads is read as text and never followed."""
+    if shown(path) != path or shown(target) != target:
+        return None, "its name is not UTF-8"
+    inside = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+    if posixpath.isabs(target) or inside.split("/")[0] == "..":
+        return None, "a link that leads outside"
+    return KeptFile(path, LINK, target), ""
 
 
 def recorded_form(path: str, data: bytes, mode: str) -> KeptFile | None:
@@ -232,28 +262,34 @@ def shown(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def in_order(paths: list[str]) -> list[str]:
+def in_order(paths: Iterable[str]) -> list[str]:
     """Paths with code before other text, so that the limits cut off the right end."""
-    return sorted(paths, key=lambda path: (os.path.splitext(path)[1].lower() not in _CODE, path))  # noqa: PTH122 - text
+    return sorted(paths, key=lambda path: (posixpath.splitext(path)[1].lower() not in _CODE, path))
 
 
-def walk(root: Path, limits: Limits, gathering: Gathering) -> Iterator[str]:
-    """The files below a folder that no `.gitignore` leaves out, nearest first; gives up after `limits.counted` names."""
-    queue: list[tuple[str, list[IgnoreRule]]] = [("", [])]
-    seen = 0
-    for folder, above in queue:
+def walk(gathering: Gathering) -> Iterator[str]:
+    """The files below the root that no `.gitignore` leaves out, nearest first; gives up after `limits.most_names`."""
+    root, left = gathering.root, gathering.limits.most_names
+    queue: deque[tuple[str, list[IgnoreRule]]] = deque([("", [])])
+    while queue:
+        folder, above = queue.popleft()
+        if left <= 0:
+            gathering.give_up(folder)
+            continue
         gathering.looked_at.add(folder or ".")
         try:
             with os.scandir(root / folder) as entries:
-                found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+                found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in islice(entries, left + 1)]
         except OSError:
             gathering.refuse(folder + "/", 0, "cannot be read")
             continue
+        left -= len(found)
+        if left < 0:
+            gathering.give_up(folder)
         rules = [*above, *_rules_of(root, folder)] if (".gitignore", False) in found else above
         for name, is_folder in sorted(found):
             path = f"{folder}/{name}" if folder else name
-            seen += 1
-            if is_ignored(path, rules, folder=is_folder) or name in LEFT_OUT:
+            if name in LEFT_OUT or is_ignored(path, rules, folder=is_folder):
                 continue
             if not is_folder:
                 yield path
@@ -261,9 +297,6 @@ def walk(root: Path, limits: Limits, gathering: Gathering) -> Iterator[str]:
                 gathering.refuse(path + "/", 0, "another repository")
             else:
                 queue.append((path, rules))
-        if seen > limits.counted:
-            gathering.refuse(folder + "/", 0, f"not looked at: more than {limits.counted} names")
-            return
 
 
 def _rules_of(root: Path, folder: str) -> list[IgnoreRule]:

@@ -159,24 +159,28 @@ def list_inside(view: View, dataset: Rid) -> list[Rid]:
 
 
 def read_members(view: View, datasets: Sequence[Rid]) -> Membership:
-    """The members of these datasets themselves, without those of datasets nested in them.
+    """The members of these datasets themselves, each once, without those of datasets nested in them.
 
     A merged duplicate counts as the entity it is now.
     """
+    rows = read_member_rows(view, datasets)
+    first = np.ones(len(rows.entity), dtype=np.bool_)
+    first[1:] = (rows.entity[1:] != rows.entity[:-1]) | (rows.dataset[1:] != rows.dataset[:-1])
+    return Membership(*(getattr(rows, name)[first] for name in Membership.__slots__))
+
+
+def read_member_rows(view: View, datasets: Sequence[Rid]) -> Membership:
+    """Every row that makes an entity a member: after a merge there may be several for one."""
     selected = view.live_batches(tables.member).subquery()
     names = ("subject", "entity", "type", "batch", "ordinal")
-    rows: list[Any] = []
+    found: list[Any] = []
     for start in range(0, len(datasets), 500):
         part = list(datasets[start : start + 500])
-        statement = sa.select(*(selected.c[name] for name in names)).where(selected.c.subject.in_(part))
-        rows.extend(view.rows(statement))
-    columns = np.array(rows, dtype=np.int64).reshape(-1, len(names))
+        found.extend(view.rows(sa.select(*(selected.c[name] for name in names)).where(selected.c.subject.in_(part))))
+    columns = np.array(found, dtype=np.int64).reshape(-1, len(names))
     for old, new in list_aliases(view).items():
         columns[columns[:, 1] == old, 1] = new
-    columns = columns[np.lexsort((columns[:, 3], columns[:, 1], columns[:, 0]))]
-    twice = np.zeros(len(columns), dtype=np.bool_)
-    twice[1:] = (columns[1:, :2] == columns[:-1, :2]).all(axis=1)
-    columns = columns[~twice]
+    columns = columns[np.lexsort((columns[:, 4], columns[:, 3], columns[:, 1], columns[:, 0]))]
     return Membership(*(columns[:, position] for position in range(len(names))))
 
 

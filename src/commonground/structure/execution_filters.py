@@ -92,7 +92,7 @@ def read_filter(text: str) -> tuple[Condition, ...]:
 
 
 def read_order(text: str) -> Order:
-    """The order that a text states: `metrics.auc`, `-metrics.auc` or `metrics.auc desc`, `started`. Raises InvalidInput."""
+    """The order that a text states: `metrics.auc`, `-metrics.auc`, `metrics.auc desc`, `started`; or InvalidInput."""
     words = _split(text)
     descending = False
     if words and words[-1].lower() in {"asc", "desc"} and len(words) > 1:
@@ -123,7 +123,7 @@ def _split(text: str) -> list[str]:
 
 
 def _read_field(tokens: list[str], position: int) -> tuple[str, str, int]:
-    word = tokens[position]
+    word = tokens[position] if position < len(tokens) else "nothing"
     head, dot, key = word.partition(".")
     if head in KEYED and dot:
         if key:

@@ -28,7 +28,8 @@ _NOT_OURS = {
 }  # fmt: skip
 _SETTINGS = (
     "core.fsmonitor=false", "core.hooksPath=/dev/null", "core.quotePath=false", "protocol.allow=never",
-    "submodule.recurse=false", "advice.detachedHead=false", "gc.auto=0", "maintenance.auto=false",
+    "protocol.file.allow=always", "submodule.recurse=false", "advice.detachedHead=false", "gc.auto=0",
+    "maintenance.auto=false",
 )  # fmt: skip
 
 
@@ -47,7 +48,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Repository:
     """Where a repository is."""
 
     root: Path
@@ -136,7 +137,7 @@ def ask_all(folder: Path, *words: str | bytes, stdin: bytes = b"") -> bytes:
     return answer.output
 
 
-def find_repository(folder: Path) -> Place | None:
+def find_repository(folder: Path) -> Repository | None:
     """The repository that holds a folder; None if there is none. Raises GitSilent if git cannot say."""
     if not any((place / ".git").exists() for place in (folder, *folder.parents)):
         return None
@@ -144,7 +145,7 @@ def find_repository(folder: Path) -> Place | None:
     lines = [Path(os.fsdecode(line)) for line in ask_all(folder, "rev-parse", *words).split(b"\n")[:-1]]
     if len(lines) != len(words):
         raise GitSilent("the name of a folder has a line end in it")
-    return Place(lines[0], lines[1], (folder / lines[2]).resolve())
+    return Repository(lines[0], lines[1], (folder / lines[2]).resolve())
 
 
 def read_status(root: Path) -> Status:
@@ -224,6 +225,21 @@ def find_remote(root: Path, branch: str | None) -> str | None:
     followed = settings.get(f"branch.{branch}.remote", "")
     only = next(iter(remotes.values())) if len(remotes) == 1 else None
     return remotes.get(followed) or remotes.get("origin") or only
+
+
+def check_out(source: Path, commit: str, folder: Path) -> None:
+    """Lay out a commit of a local repository in a new folder, as a repository of its own.
+
+    Raises GitSilent if the repository is not there or does not have the commit.
+    """
+    ask_all(source, "clone", "--quiet", "--local", "--no-checkout", "--no-tags", "--template=", "--", ".", str(folder))
+    ask_all(folder, "checkout", "--quiet", "--force", "--detach", commit)
+
+
+def set_remote(root: Path, address: str | None) -> None:
+    """Make `address` the only remote, named origin; None: leave no remote."""
+    words = ("remove", "origin") if address is None else ("set-url", "origin", address)
+    ask_all(root, "remote", *words)
 
 
 def _in_batches(paths: Iterable[bytes]) -> Iterator[list[bytes]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -35,6 +36,22 @@ class Counts:
     """Files and series."""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One value of one entity."""
+
+    value: Any
+    """The stored value; None if only a reason was given."""
+    rater: Rid | None
+    """Person or slot; None if it was computed."""
+    reason: str | None
+    """Why there is no value."""
+    adjudicated: bool
+    """Whether it settles a disagreement."""
+    told: int
+    """The change in which it came."""
+
+
 def list_changes(view: View, about: Rid | None = None, *, limit: int = 20) -> list[Change]:
     """The newest changes first, all of them or those about one thing, as of the view."""
     return changes.list_changes(view.connection, about=about, until=view.change, limit=limit)
@@ -63,12 +80,14 @@ def count_changes(view: View, about: Rid | None = None) -> int:
 
 
 def list_subjects(view: View, numbers: Sequence[int]) -> dict[int, list[Rid]]:
-    """What each change was about."""
+    """What each change was about, what is newest first: what a change made goes before what it was made of."""
     anchor = schema.change_anchor
     found: dict[int, list[Rid]] = {number: [] for number in numbers}
     for start in range(0, len(numbers), PART):
         part = list(numbers[start : start + PART])
-        statement = sa.select(anchor.c.change, anchor.c.rid).where(anchor.c.change.in_(part)).order_by(anchor.c.rid)
+        statement = (
+            sa.select(anchor.c.change, anchor.c.rid).where(anchor.c.change.in_(part)).order_by(anchor.c.rid.desc())
+        )
         for row in view.rows(statement):
             found[row.change].append(row.rid)
     return found
@@ -103,14 +122,25 @@ def count_values(view: View, feature: Feature) -> tuple[int, int, int]:
     return int(counted[0]), int(counted[1]), int(counted[2])
 
 
+def list_values_of(view: View, feature: Feature, entity: Rid) -> list[Said]:
+    """All values of a feature for one entity, those given to its merged duplicates included, in order of arrival."""
+    aliases = tables.alias
+    same = [entity, *(row.rid for row in view.list_rows(aliases, aliases.c.target == entity))]
+    rows = view.live_batches(feature.table, feature.rid).subquery()
+    statement = sa.select(rows.c.value, rows.c.rater, rows.c.reason, rows.c.adjudicated, rows.c.told)
+    ordered = statement.where(rows.c.entity.in_(same)).order_by(rows.c.told, rows.c.batch, rows.c.ordinal)
+    return [Said(row.value, row.rater, row.reason, bool(row.adjudicated), row.told) for row in view.rows(ordered)]
+
+
 def count_all(view: View) -> Counts:
     """How much there is in the study."""
     run = tables.execution
-    by_state = view.rows(sa.select(run.c.status, sa.func.count()).where(view.visible(run)).group_by(run.c.status))
+    counted = sa.func.count().label("counted")
+    by_state = view.rows(sa.select(run.c.status, counted).where(view.visible(run)).group_by(run.c.status))
     return Counts(
         people=_count(view, tables.person, tables.person.c.active == 1),
         features=_count(view, tables.feature),
-        executions={row[0]: int(row[1]) for row in by_state},
+        executions={row.status: int(row.counted) for row in by_state},
         scratch=_count(view, run, run.c.scratch == 1),
         assets=_count(view, tables.asset),
     )

@@ -138,7 +138,7 @@ def walk(view: View, start: Rid, direction: Direction, *, depth: int | None = No
     new = [start]
     complete = True
     for _ in range(ROUNDS):
-        found = _reach(view, new, direction, depth, most + 1)
+        found = _reach(view, new, direction, depth, most + 2)
         fresh = {rid: level for rid, level in found.items() if rid not in reached}
         reached.update(fresh)
         if len(reached) > most + 1:
@@ -220,7 +220,7 @@ def _reach(view: View, starts: Sequence[Rid], direction: Direction, depth: int |
     alive = "e.until IS NULL"
     if not view.current:
         alive = f"e.since <= {view.change} AND coalesce(e.until, {schema.FOREVER}) > {view.change}"
-    values = ", ".join(f"({int(rid)})" for rid in starts)
+    values = ", ".join(f"(CAST({int(rid)} AS BIGINT))" for rid in starts)
     if depth is None:
         statement = (
             f"WITH RECURSIVE reach(rid) AS (VALUES {values} UNION SELECT e.{there} FROM reach"
@@ -228,7 +228,7 @@ def _reach(view: View, starts: Sequence[Rid], direction: Direction, depth: int |
         )
         rows = view.connection.exec_driver_sql(statement).fetchall()
         return {row[0]: position for position, row in enumerate(rows)}
-    values = ", ".join(f"({int(rid)}, 0)" for rid in starts)
+    values = ", ".join(f"(CAST({int(rid)} AS BIGINT), 0)" for rid in starts)
     statement = (
         f"WITH RECURSIVE reach(rid, depth) AS (VALUES {values} UNION SELECT e.{there}, reach.depth + 1 FROM reach"
         f" JOIN edge e ON e.{here} = reach.rid WHERE {alive} AND reach.depth < {int(depth)})"

@@ -28,6 +28,8 @@ class Patch:
     """Path below the root."""
     text: str
     """All lines, from `diff --git` on."""
+    is_text: bool = True
+    """Whether path and lines are UTF-8 without NUL; else both hold what could not be read as surrogates."""
 
     @property
     def head(self) -> list[str]:
@@ -119,19 +121,21 @@ class Patch:
         return "".join([*new, *old[done:]]).encode("utf-8", "surrogateescape")
 
 
-def read_patches(diff: bytes) -> Iterator[tuple[bytes, Patch | None]]:
-    """The path and the patch of each file in a diff; None for the patch if it is not UTF-8 or holds NUL."""
+def read_patches(diff: bytes) -> Iterator[Patch]:
+    """The patch of each file in a diff, in its order; a change of type gives two, the second with the new content."""
     for section in re.split(rb"(?m)^(?=diff --git )", diff):
         if section.startswith(b"diff --git "):
-            first = section.partition(b"\n")[0][11:].decode("utf-8", "surrogateescape")
-            path = _path(first)
-            try:
-                path.encode()
-                text = section.decode().removesuffix("\n")
-            except UnicodeError:
-                yield path.encode("utf-8", "surrogateescape"), None
-            else:
-                yield path.encode(), None if "\0" in text else Patch(path, text)
+            text = section.decode("utf-8", "surrogateescape").removesuffix("\n")
+            path = _path(text.partition("\n")[0][11:])
+            yield Patch(path, text, is_text=_is_plain(text) and _is_plain(path))
+
+
+def _is_plain(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def _path(names: str) -> str:

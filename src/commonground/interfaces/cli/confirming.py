@@ -62,6 +62,12 @@ def _sentence(verb: str, effect: Mapping[str, Any], form: int) -> str:
     if lead is None:
         if {"type", "new", "changed"} <= effect.keys():
             return _brought_in(effect, form)
+        if "readings" in effect:
+            word = ("Brought in", "Would bring in")[form]
+            return f"{word} {show_count(effect['readings'], 'reading')}"
+        if "pictures" in effect:
+            word = ("Brought in", "Would bring in")[form]
+            return f"{word} {show_count(effect['pictures'], 'picture')}"
         if {"feature", "values"} <= effect.keys():
             word = ("Wrote", "Would write")[form]
             return f"{word} {show_count(effect['values'], 'value')} of {effect['feature']}"
@@ -78,15 +84,17 @@ def _sentence(verb: str, effect: Mapping[str, Any], form: int) -> str:
 def _brought_in(effect: Mapping[str, Any], form: int) -> str:
     source = f" from {effect['from']}" if "from" in effect else ""
     word = ("Brought in", "Would bring in")[form]
-    return f"{word} {effect['new']:,} new and {effect['changed']:,} changed {effect['type']}{source}"
+    counted = [f"{effect[kind]:,} {kind}" for kind in ("new", "changed") if effect[kind]]
+    return f"{word} {' and '.join(counted) or 'no'} {effect['type']}{source}"
 
 
 def _details(effect: Mapping[str, Any]) -> tuple[Table | Lines, ...]:
-    said = {*LINKS, "type", "feature", "values", *VERBS}
+    said = {*LINKS, "type", "feature", "values", "readings", "pictures", "new", "changed", *VERBS}
     rows: list[tuple[Cell, ...]] = []
     notes: list[str] = []
     for key, value in effect.items():
-        if key in said or value in (None, [], {}, ()):
+        # Nothing of a kind is not worth a line.
+        if key in said or value in (None, 0, [], {}, ()):
             continue
         if key in {"notes", "faults"} and isinstance(value, list | tuple):
             notes += [str(one) for one in value]
@@ -99,7 +107,7 @@ def _details(effect: Mapping[str, Any]) -> tuple[Table | Lines, ...]:
         figures = all(row[1].text.replace(",", "").isdecimal() for row in rows)
         blocks.append(Table((Column(""), Column("", right=figures, wraps=not figures)), tuple(rows), heads=False))
     if notes:
-        blocks.append(Lines(tuple(Cell(note, "open") for note in notes), "To look at"))
+        blocks.append(Lines(tuple(Cell(note, "open") for note in notes), "Notes"))
     return tuple(blocks)
 
 

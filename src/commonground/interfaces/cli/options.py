@@ -7,7 +7,7 @@ known by its singular: `--link` for `links`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ import click
 from commonground.errors import InvalidInput
 from commonground.operations.verb import Param, Verb
 
-TYPES: Mapping[str, click.ParamType] = {"int": click.INT, "real": click.FLOAT}
+TYPES: Mapping[str, click.ParamType[Any]] = {"int": click.INT, "real": click.FLOAT}
 ALIASES: Mapping[tuple[str, str], tuple[str, ...]] = {("import", "type"): ("--as",)}
 BOTH_WAYS = frozenset({"links"})
 """Parameters of texts or pairs: `site` alone, or `ward=Hospital`."""
+FROM_FILES = frozenset({"keys"})
+"""Parameters that may be read from a file, one a line: `--keys @kept.txt`, or `@-` from what is piped in."""
 COMMON = "common_"
 
 
@@ -54,7 +56,9 @@ def build_common(*, reads: bool, writes: bool, taken: set[str]) -> list[click.Pa
     made: list[click.Parameter] = []
     if writes:
         made.append(click.Option(["-m", "--why", f"{COMMON}why"], metavar="TEXT", help="The reason, in your words."))
-        made.append(click.Option(["--dry-run", f"{COMMON}dry_run"], is_flag=True, help="Show the effect; write nothing."))
+        made.append(
+            click.Option(["--dry-run", f"{COMMON}dry_run"], is_flag=True, help="Show the effect; write nothing.")
+        )
     if reads:
         at = _Change()
         made.append(click.Option(["--at", f"{COMMON}at"], type=at, metavar="CHANGE", help="Read as of this change."))
@@ -99,6 +103,8 @@ def _read(param: Param, value: Any) -> Any:  # noqa: ANN401 - what click gives, 
         return [read_json(text) for text in value] if param.many else read_json(value)
     if param.type == "path":
         return [Path(text) for text in value] if param.many else Path(value)
+    if param.name in FROM_FILES:
+        return [key for text in value for key in _from_file(text)]
     return list(value) if param.many else value
 
 
@@ -110,6 +116,16 @@ def read_json(text: str) -> Any:  # noqa: ANN401 - any plain value
         if text[:1] in '{["':
             raise ValueError(f"{text!r} is not JSON ({error})") from error
         return text
+
+
+def _from_file(text: str) -> list[str]:
+    if not text.startswith("@"):
+        return [text]
+    try:
+        with click.open_file(text[1:], encoding="utf-8-sig") as lines:
+            return [line.strip() for line in lines if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{text[1:]} cannot be read: {error}") from error
 
 
 def _split(text: str, *, needed: bool = False) -> tuple[str, str, str]:
@@ -148,7 +164,7 @@ def _option(verb: Verb, param: Param, taken: set[str]) -> click.Option:
         required=param.required,
         multiple=param.many,
         metavar=None if param.choices else _metavar(param),
-        help=param.help,
+        help=param.help + (" @FILE reads them from a file." if param.name in FROM_FILES else ""),
     )
 
 
@@ -170,7 +186,7 @@ def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
-class _Change(click.ParamType):
+class _Change(click.ParamType[int]):
     """The number of a change, as 12 or c12."""
 
     name = "change"
@@ -181,8 +197,3 @@ class _Change(click.ParamType):
         if not text.isdecimal():
             self.fail(f"{value!r} is not the number of a change, such as 12 or c12.", param, ctx)
         return int(text)
-
-
-def list_names(parameters: Sequence[click.Parameter]) -> list[str]:
-    """Every spelling of every option."""
-    return [name for parameter in parameters for name in parameter.opts]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from typing import Any
 
 import click
@@ -31,7 +30,9 @@ def build_init() -> click.Command:
         click.Argument(["folder"], default=".", metavar="[FOLDER]"),
         click.Option(["--name"], metavar="TEXT", help="What the study is called; else as the folder."),
         click.Option(
-            ["--database"], metavar="URL", help="A PostgreSQL database (postgresql://...), instead of a file in the folder."
+            ["--database"],
+            metavar="URL",
+            help="A PostgreSQL database (postgresql://...), instead of a file in the folder.",
         ),
         *_some_common("json", "person"),
     ]
@@ -57,6 +58,7 @@ def build_run() -> click.Command:
     def call(command: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401 - as click gives it
         common = take_common(given)
         given["params"] = _read_params(given.pop("param"))
+        given["scratch"] = given["scratch"] or None
         importlib.import_module(RUNNING).run_program(list(command), given, common)
 
     params: list[click.Parameter] = [
@@ -93,7 +95,8 @@ def build_version() -> click.Command:
     """`cg version`."""
 
     def call() -> None:
-        click.echo(f"commonground {importlib.metadata.version('commonground')}")
+        metadata: Any = importlib.import_module("importlib.metadata")
+        click.echo(f"commonground {metadata.version('commonground')}")
 
     return _command("version", "Print the release of this program.", call, [])
 
@@ -112,14 +115,13 @@ def _read_params(pairs: tuple[str, ...]) -> dict[str, Any]:
     faults = []
     for pair in pairs:
         name, sign, value = pair.partition("=")
+        if not sign or not name:
+            faults.append(f"{pair!r} is not of the form name=value")
+            continue
         try:
-            if not sign or not name:
-                raise ValueError(f"{pair!r} is not of the form name=value")
             read[name] = read_json(value)
         except ValueError as error:
             faults.append(str(error))
     if faults:
         raise InvalidInput("These parameters cannot be read.", faults=faults, todo="Write --param trees=300.")
     return read
-
-

@@ -11,13 +11,15 @@ A cell carries a look, which says who speaks or what state it is in; without col
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
+import math
 from dataclasses import dataclass
 
 GAP_SIGN = "┄"
 NOT_RECORDED = f"{GAP_SIGN} not recorded"
 NO_REASON = f"{GAP_SIGN} no reason given"
 THOUSAND = 1000
+UNITS = ("kB", "MB", "GB", "TB")
 MINUTE, HOUR = 60, 3600
 
 
@@ -41,6 +43,8 @@ class Column:
     """Whether it holds figures."""
     wraps: bool = False
     """Whether its texts may go over several lines."""
+    widest: int | None = None
+    """How wide it may be in a terminal; then it wraps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +100,11 @@ def show_count(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
-def show_moment(microseconds: int) -> str:
-    """A moment in the zone of this machine: 9 Oct 2026 14:05."""
-    moment = datetime.datetime.fromtimestamp(microseconds / 1e6, tz=datetime.UTC).astimezone()
+def show_moment(microseconds: int, *, short: bool = False) -> str:
+    """A moment in the zone of this machine: 9 Oct 2026 14:05; `short` leaves the present year out."""
+    moment = dt.datetime.fromtimestamp(microseconds / 1e6, tz=dt.UTC).astimezone()
+    if short and moment.year == dt.datetime.now(tz=moment.tzinfo).year:
+        return f"{moment.day} {moment:%b %H:%M}"
     return f"{moment.day} {moment:%b %Y %H:%M}"
 
 
@@ -115,12 +121,8 @@ def show_bytes(size: int) -> str:
     """A size: 940 bytes, 1.2 MB."""
     if size < THOUSAND:
         return show_count(size, "byte")
-    value = float(size)
-    for unit in ("kB", "MB", "GB", "TB"):
-        value /= THOUSAND
-        if value < THOUSAND:
-            break
-    return f"{value:.3g} {unit}"
+    power = min(len(UNITS), (len(str(size)) - 1) // 3)
+    return f"{size / THOUSAND**power:.3g} {UNITS[power - 1]}"
 
 
 def show_number(value: float) -> str:
@@ -128,3 +130,10 @@ def show_number(value: float) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4g}"
+
+
+def show_figure(value: float | None) -> str:
+    """What was measured: nothing, and what is not a number, are said in words."""
+    if value is None:
+        return GAP_SIGN
+    return "not a number" if math.isnan(value) else show_number(value)

@@ -91,7 +91,7 @@ def _help_if_alone() -> None:
         click.echo(context.get_help())
 
 
-def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's own
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         context.invoke(own_commands.build_version())
         context.exit()

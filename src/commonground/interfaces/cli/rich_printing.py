@@ -47,8 +47,9 @@ def _table(block: Table) -> RichTable:
         made.add_column(
             column.title,
             justify="right" if column.right else "left",
-            no_wrap=not column.wraps,
-            overflow="fold" if column.wraps else "ellipsis",
+            no_wrap=not (column.wraps or column.widest),
+            max_width=column.widest,
+            overflow="fold" if column.wraps or column.widest else "ellipsis",
         )
     for row in block.rows:
         made.add_row(*(_text(cell) for cell in row))

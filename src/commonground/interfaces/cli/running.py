@@ -62,7 +62,12 @@ def make_study(folder: str, name: str | None, database: str | None, common: Comm
     session = create_study(place, name=name, person=common.person, url=database)
     try:
         facts = session.ground.facts
-        told = {"name": facts["name"], "folder": str(place.resolve()), "study": facts["study"], "owner": session.actor.name}
+        told = {
+            "name": facts["name"],
+            "folder": str(place.resolve()),
+            "study": facts["study"],
+            "owner": session.actor.name,
+        }
         page = Page(
             f"Made the study {facts['name']}.",
             look="holds",
@@ -88,7 +93,7 @@ def show_demo(folder: str | None, common: Common) -> None:
 def run_program(command: list[str], given: Mapping[str, Any], common: Common) -> None:
     """Run a program as an execution; leaves with the program's own status."""
     supervise = _part("commonground.interfaces.run_command", "`cg run`").supervise
-    status = supervise(command, study=Path(common.study or "."), person=common.person, **given)
+    status = supervise(Path(common.study or "."), command, person=common.person, **given)
     raise click.exceptions.Exit(int(status))
 
 

@@ -65,10 +65,10 @@ def keep(
     return {"asset": asset, "edge": produced_edge(edge, execution, rid, clean, {}), "file": target.name}
 
 
-def keep_rows(folder: Path, listed: Sequence[tuple[str, bytes]]) -> tuple[list[str], list[str]]:
+def keep_rows(folder: Path, listed: Sequence[bytes]) -> tuple[list[str], list[str]]:
     """Put the exact rows of an input into the folder of a spool; their names there and their digests."""
     names, digests = [], []
-    for _, content in listed:
+    for content in listed:
         digest = hashlib.sha256(content).hexdigest()
         name = f"rows-{digest[:32]}"
         if not (folder / name).exists():

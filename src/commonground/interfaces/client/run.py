@@ -89,7 +89,7 @@ class Run:
         outer = current_run()
         if outer is not None and self._asked.parent is None:
             self._asked.parent = outer.rid
-        captured = capture(self._entry)
+        captured = capture(self._session.ground.mint, self._entry)
         self._owner = os.getpid()
         self._begun = begin(self._session, self._asked, captured)
         self._before = _current.set(self)
@@ -200,7 +200,7 @@ class Run:
         self._inputs[name] = RunInput(self._session, begun.pins[name][0], self._say_of_input)
         return self._inputs[name]
 
-    def _say_of_input(self, pin: Pin, more: dict[str, Any], files: Sequence[tuple[str, bytes]]) -> None:
+    def _say_of_input(self, pin: Pin, more: dict[str, Any], files: Sequence[bytes]) -> None:
         begun = self._state
         rid = next(edge for known, edge in begun.pins.values() if known is pin)
         kept, blobs = outputs.keep_rows(begun.folder, files)

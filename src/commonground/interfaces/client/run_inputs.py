@@ -19,7 +19,7 @@ from commonground.store.canonical import Column, table_digest
 from commonground.structure.frames import UsedValues
 from commonground.structure.selectors import Selector
 
-Say = Callable[[Pin, dict[str, Any], Sequence[tuple[str, bytes]]], None]
+Say = Callable[[Pin, dict[str, Any], Sequence[bytes]], None]
 """Puts on record how an input was used: the input, what to say of it, and files with the exact rows."""
 
 

@@ -6,16 +6,13 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from commonground.interfaces.client.study import Study
 from commonground.interfaces.demo.scene import PICTURES, Scene, effect_of
 from commonground.interfaces.demo.team import ELIN, NOOR, WHY_IMPORT
 from commonground.interfaces.demo.telling import show_share
+from commonground.operations.agreement import Agreement
 from commonground.operations.plans import Committed
-from commonground.structure import agreement
-from commonground.structure.agreement import Figure, Level, Readings
-from commonground.structure.features import get_feature, read_values
+from commonground.structure.agreement import Figure
 
 GRADES: dict[str, tuple[int, int, bool]] = {
     "malignancy": (1, 5, True),
@@ -31,7 +28,6 @@ GRADES: dict[str, tuple[int, int, bool]] = {
 """Each grade with its lowest and highest value, and whether the values are steps of a scale."""
 RESAMPLES = 200
 USABLE, GOOD = 0.667, 0.8
-APART = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +115,23 @@ def tell_gathered(scene: Scene, found: Delivered) -> None:
     tell.table(
         ("", "", ""),
         [
-            ("patients", f"{found.patients:,}", "875 of them have a nodule" if found.patients == 1010 else ""),  # noqa: PLR2004
+            ("patients", f"{found.patients:,}", "no age, no sex, no diagnosis in the source"),
             ("CT scans", f"{found.scans:,}", "linked to their patient"),
-            ("nodules", f"{found.nodules:,}", "linked to their scan; diameter, volume, compactness, height"),
+            ("nodules", f"{found.nodules:,}", "linked to their scan, with four measures of shape"),
             ("pictures", f"{found.pictures:,}", "every reader's outline, drawn on one slice"),
-            ("readings", f"{found.readings:,}", f"{len(GRADES)} grades each, {found.grades:,} values, none ever overwritten"),
+            (
+                "readings",
+                f"{found.readings:,}",
+                f"{len(GRADES)} grades each: {found.grades:,} values, none overwritten",
+            ),
             ("reader slots", f"{found.slots:,}", "“reader 2 of this scan”: somebody, known only there"),
         ],
         right=(1,),
     )
     if found.again:
-        tell.holds("Nothing new", "Noor delivered the readings a second time, by mistake. The catalogue did not change.")
+        tell.holds(
+            "Nothing new", "Noor delivered the readings a second time, by mistake. The catalogue did not change."
+        )
     tell.gap(
         "who the readers are. The source names nobody, so questions by reader are answered "
         "“not identifiable”, never guessed."
@@ -138,29 +140,16 @@ def tell_gathered(scene: Scene, found: Delivered) -> None:
 
 def agree(scene: Scene) -> Agreed:
     """Elin asks how well readers agree."""
+    found: dict[str, Agreement] = {}
     with scene.teller.working("Elin asks how well the readers agree", len(GRADES)) as step:
-        alphas, columns = {}, {}
-        with scene.of(ELIN).session.reading() as on:
-            for grade in GRADES:
-                values = read_values(on.view, get_feature(on.view, grade))
-                columns[grade] = Readings(values.entity, values.value, values.missing)
-        for grade, (_, _, ordered) in GRADES.items():
-            level: Level = "ordinal" if ordered else "nominal"
+        for grade in GRADES:
             resamples = RESAMPLES if grade == "malignancy" else 0
-            figure = agreement.alpha(columns[grade], level, resamples=resamples, seed=scene.seed)
-            alphas[grade] = figure.value if figure.value is not None else float("nan")
-            if grade == "malignancy":
-                malignancy = figure
+            found[grade] = scene.of(ELIN).read("feature agreement", feature=grade, resamples=resamples, seed=scene.seed)
             step(f"Elin asks how well the readers agree on {grade}")
-    unit, value = columns["malignancy"].given()
-    met = agreement.count_coincidences(columns["malignancy"], "ordinal")
-    _, place = np.unique(unit, return_inverse=True)
-    highest = np.zeros(place.max() + 1)
-    lowest = np.full(place.max() + 1, np.inf)
-    np.maximum.at(highest, place, value)
-    np.minimum.at(lowest, place, value)
-    apart = int((highest - lowest >= APART).sum())
-    return Agreed(malignancy, alphas, apart, met.exact or 0.0, met.total)
+    malignancy = found["malignancy"]
+    alphas = {grade: one.alpha.value for grade, one in found.items() if one.alpha.value is not None}
+    pairs = malignancy.pairs
+    return Agreed(malignancy.alpha, alphas, malignancy.apart, pairs.exact or 0.0, pairs.total)
 
 
 def tell_agreed(scene: Scene, found: Agreed) -> None:
@@ -178,7 +167,7 @@ def tell_agreed(scene: Scene, found: Agreed) -> None:
     for grade, alpha in sorted(found.alphas.items(), key=lambda pair: -pair[1]):
         tell.bar(grade.replace("_", " "), alpha, f"{alpha:.3f}", 0.0, 1.0, wide=18)
     tell.scale("0 chance", "1 perfect; .67 is the least that counts as usable", wide=18)
-    tell.look("Keep in mind", "The target of every model below is made from grades that agree this " + how + ".")
+    tell.look("Keep in mind", "Every model below learns from these grades, and is judged by them.")
 
 
 def _declare_grades(study: Study, meant: dict[str, tuple[str, str]]) -> None:

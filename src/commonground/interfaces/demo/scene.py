@@ -63,7 +63,7 @@ class Scene:
     def run_script(self, member: Member, script: str, *given: str) -> None:
         """Let a member run a script of the study folder; raises CommonGroundError with its last words if it fails."""
         environment = {**os.environ, "CG_PERSON": member.name, "PYTHONWARNINGS": "ignore"}
-        done = subprocess.run(  # noqa: S603 - our own script, with arguments that this module makes
+        done = subprocess.run(
             [sys.executable, script, *given],
             cwd=self.folder,
             env=environment,
@@ -86,12 +86,7 @@ class Scene:
 
 
 def prepare(folder: Path, data: Path) -> None:
-    """Put the delivered files and the scripts into an empty folder; a git repository if there is git.
-
-    Raises InvalidInput if something is there already.
-    """
-    _refuse(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    """Put the delivered files and the scripts into the study folder; a git repository if there is git."""
     delivered = folder / DELIVERED
     shutil.copytree(data, delivered, ignore=shutil.ignore_patterns("*.zip"), copy_function=shutil.copyfile)
     with zipfile.ZipFile(data / "outlines.zip") as pack:
@@ -105,7 +100,8 @@ def prepare(folder: Path, data: Path) -> None:
     _make_repository(folder)
 
 
-def _refuse(folder: Path) -> None:
+def refuse_used(folder: Path) -> None:
+    """Raises InvalidInput for a folder that is not empty, or no folder."""
     if folder.is_file():
         raise InvalidInput(f"{folder} is a file.", todo="Name a folder that is empty or not there yet: cg demo FOLDER")
     if not folder.is_dir() or not any(folder.iterdir()):
@@ -137,16 +133,18 @@ def _make_repository(folder: Path) -> None:
     )
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         for command in commands:
-            subprocess.run(  # noqa: S603 - a fixed command
-                [git, *command], cwd=folder, env=environment, capture_output=True, check=True
-            )
+            subprocess.run([git, *command], cwd=folder, env=environment, capture_output=True, check=True)
 
 
 def add_team(study: client.Study) -> None:
     """Make the invented people known to the study."""
     for member in TEAM:
         study.people.add(
-            member.name, role=member.role, discipline=member.work, description="Invented for the demo.", logins=[member.name]
+            member.name,
+            role=member.role,
+            discipline=member.work,
+            description="Invented for the demo.",
+            logins=[member.name],
         )
 
 

@@ -28,7 +28,9 @@ WHY_ABOVE_THREE = "Above 3 the readers lean towards cancer. That is what we woul
 WHY_SPLIT = "Two nodules of one patient look alike. A patient we train on must not be tested on."
 WHY_LOGISTIC = "Can the shape of a nodule alone tell what readers call malignant?"
 WHY_FOREST = "Does a forest see more in the same four shapes than a line does?"
-WHY_TAKE_BACK = "More than a third of our nodules are left out. A model that never saw a doubtful one is no use in clinic."
+WHY_TAKE_BACK = (
+    "More than a third of our nodules are left out. A model that never saw a doubtful one is no use in clinic."
+)
 WHY_AGAIN = "The same model on all nodules."
 WHY_SEPARATE = "Two things changed between .9 and .7, the nodules and the rule. I change one at a time."
 WHY_SAME_TEST = "Both models on the same nodules, judged by the same rule: which is better?"

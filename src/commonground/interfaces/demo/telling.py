@@ -19,9 +19,21 @@ from commonground.interfaces.demo.team import Member
 
 WIDEST, NARROWEST, INDENT = 92, 60, "    "
 HOLDS, OPEN, GAP, ACT = "green", "yellow", "bright_black", "cyan"
+MINUS = "\N{MINUS SIGN}"
 _PLAIN = str.maketrans(
-    {"│": "|", "─": "-", "█": "#", "░": ".", "✓": "+", "✗": "x", "▲": "!", "◌": "?", "●": "*", "·": "-", "−": "-"}
-    | {"“": '"', "”": '"', "’": "'", "→": ">", "←": "<", "…": "...", "└": "`", "≥": ">=", "²": "2", "³": "3"}
+    {"│": "|", "─": "-", "█": "#", "░": ".", "✓": "+", "✗": "x", "▲": "!", "◌": "?", "●": "*", "·": "-", MINUS: "-"}
+    | {
+        "“": '"',
+        "”": '"',
+        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+        "→": ">",
+        "←": "<",
+        "…": "...",
+        "└": "`",
+        "≥": ">=",
+        "²": "2",
+        "³": "3",
+    }
 )
 
 
@@ -101,16 +113,17 @@ class Teller:
         self.line(f"{INDENT}{'':<{wide}}  {left}{right:>{room - len(left)}}", GAP)
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
-        """Columns as wide as their widest cell; those in `right` end at one place. A state of a cell gets its colour."""
+        """Columns as wide as their widest cell; those in `right` end at one place, and states have their colour."""
         listed = [list(head), *map(list, rows)] if any(head) else [list(row) for row in rows]
         wide = [max(len(row[at]) for row in listed) for at in range(len(listed[0]))]
+        between = "   " if len(INDENT) + sum(wide) + 3 * (len(wide) - 1) <= self.width else "  "
         for number, row in enumerate(listed):
             text = Text(INDENT)
             for at, cell in enumerate(row):
                 padded = f"{cell:>{wide[at]}}" if at in right else f"{cell:<{wide[at]}}"
                 style = GAP if any(head) and number == 0 else _style(cell)
                 text.append(padded if at + 1 < len(row) else padded.rstrip(), style)
-                text.append("   " if at + 1 < len(row) else "")
+                text.append(between if at + 1 < len(row) else "")
             self._print(text)
 
     def _marked(self, sign: str, word: str, text: str, style: str) -> None:
@@ -154,9 +167,10 @@ def show_auc(value: float) -> str:
     return f"{value:.4f}".removeprefix("0")
 
 
-def show_change(value: float) -> str:
-    """A difference of two such figures, with its sign."""
-    return f"{'+' if value > 0 else '−'}{abs(value):.4f}".replace("0.", ".", 1)
+def show_change(after: float, before: float = 0.0) -> str:
+    """A difference of two such figures as they are shown, with its sign."""
+    value = round(after, 4) - round(before, 4)
+    return f"{'+' if value > 0 else MINUS}{abs(value):.4f}".replace("0.", ".", 1)
 
 
 def show_share(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from commonground.operations.verb import Param, Verb
 
 _EXECUTION = Param(
-    "execution", "The execution: id, the beginning of one, or name.", required=True, positional=True
+    "execution", "Its id, the beginning of it, or its name.", required=True, positional=True
 )
 
 VERBS: tuple[Verb, ...] = (

@@ -49,7 +49,9 @@ def main() -> None:
             _, patient = np.unique(nodules["scan.patient"].to_pylist(), return_inverse=True)
             random, drawn = np.random.default_rng(given.seed), []
             for _ in range(DRAWS):
-                times = np.bincount(random.integers(0, patient.max() + 1, patient.max() + 1), minlength=patient.max() + 1)
+                times = np.bincount(
+                    random.integers(0, patient.max() + 1, patient.max() + 1), minlength=patient.max() + 1
+                )
                 weight = times[patient]
                 if len(np.unique(target[weight > 0])) > 1:
                     aucs = [roc_auc_score(target, one, sample_weight=weight) for one in (first, second)]

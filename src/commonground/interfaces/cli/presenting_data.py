@@ -1,0 +1,176 @@
+"""Pages of datasets and comparisons: what differs, where a dataset stands, its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from commonground.interfaces.cli.page import (
+    GAP_SIGN,
+    NOT_RECORDED,
+    Block,
+    Cell,
+    Column,
+    Lines,
+    Page,
+    Table,
+    quote,
+    show_bytes,
+    show_count,
+    show_figure,
+)
+from commonground.operations.comparing import StateComparison
+from commonground.operations.execution_reading import Axis, Comparison
+from commonground.operations.releases import DatasetState, Difference
+
+FIGURE = "metric:"
+EXAMPLES = 2
+
+
+def present_difference(answer: StateComparison | Difference | Comparison, args: Mapping[str, Any]) -> Page:
+    """What differs between two states, or between executions."""
+    del args
+    if isinstance(answer, Comparison):
+        return _compared(answer)
+    if isinstance(answer, Difference):
+        return _differs(StateComparison(answer, {}, (None, None), (None, None)))
+    return _differs(answer)
+
+
+def present_state(answer: DatasetState, args: Mapping[str, Any]) -> Page:
+    """Where a dataset stands."""
+    del args
+    if answer.newest is None:
+        headline, look = f"{answer.name} has not been released yet.", "open"
+    elif answer.dirty:
+        headline, look = f"{answer.name} has changed since {answer.newest}.", "open"
+    else:
+        headline, look = f"{answer.name} is as released in {answer.newest}.", "holds"
+    rows = tuple((Cell(table), Cell(f"{rows:,}")) for table, rows in answer.rows.items())
+    hint = f"cg diff {answer.name}@{answer.newest} {answer.name}@dev: what has changed"
+    if answer.newest is None:
+        hint = f"cg dataset release {answer.name}: freeze its first version"
+    hints = (hint,) if answer.dirty else ()
+    table = Table((Column("a release would hold now"), Column("rows", right=True)), rows)
+    return Page(headline, look=look, blocks=(table,), hints=hints)
+
+
+def present_files(answer: Sequence[Mapping[str, Any]], args: Mapping[str, Any]) -> Page:
+    """The Parquet files of a version."""
+    rows = tuple(
+        (Cell(one["table"]), Cell(f"{one['rows']:,}"), Cell(show_bytes(one["bytes"])), Cell(one["path"], "id"))
+        for one in answer
+    )
+    size = show_bytes(sum(one["bytes"] for one in answer))
+    headline = f"{args.get('version', 'The version')}: {show_count(len(rows), 'Parquet file')}, {size}."
+    columns = (Column("table"), Column("rows", right=True), Column("size", right=True), Column("path", wraps=True))
+    return Page(headline, blocks=(Table(columns, rows),))
+
+
+def _differs(found: StateComparison) -> Page:
+    answer = found.difference
+    if answer.same:
+        return Page(f"{answer.old} and {answer.new} say the same.", look="holds")
+    totals = {word: sum(getattr(table, word) for table in answer.tables) for word in ("added", "removed", "changed")}
+    members = next((table for table in answer.tables if table.table == "members"), None)
+    if members is not None:
+        parts = [f"{members.added:,} came"] * bool(members.added) + [f"{members.removed:,} left"] * bool(
+            members.removed
+        )
+        headline = f"From {answer.old} to {answer.new}: {' and '.join(parts) or 'members changed'}."
+    else:
+        said = ", ".join(f"{count:,} rows {word}" for word, count in totals.items() if count)
+        headline = f"From {answer.old} to {answer.new}: {said or 'only the rule'}; the members are the same."
+    rows = tuple(
+        (
+            Cell(one.table, "strong"),
+            *(Cell(f"{count:,}" if (count := getattr(one, word)) else "") for word in totals),
+            Cell(", ".join(found.examples.get(one.table, ())[:EXAMPLES]), "quiet"),
+        )
+        for one in sorted(answer.tables, key=lambda one: one.table != "members")
+    )
+    columns = (Column("rows of"), *(Column(word, right=True) for word in totals), Column("for example", wraps=True))
+    blocks: list[Block] = [Table(columns, rows)] if rows else []
+    blocks.append(_rules(found))
+    return Page(headline, blocks=tuple(blocks))
+
+
+def _rules(found: StateComparison) -> Block:
+    """The rule and its reason, before and after: the why beside the what."""
+    answer = found.difference
+    if answer.criteria == (None, None):
+        return Lines((Cell(f"{GAP_SIGN} for neither is it recorded how the members were chosen", "gap"),))
+    sides = [(answer.old, 0), (answer.new, 1)]
+    if answer.criteria[0] == answer.criteria[1]:
+        sides = [("both", 0)]
+    rows = tuple((Cell(name, "id"), _rule(answer.criteria[at]), quote(found.reasons[at])) for name, at in sides)
+    columns = (Column("state"), Column("chosen by", wraps=True), Column("because", wraps=True))
+    return Table(columns, rows)
+
+
+def _compared(answer: Comparison) -> Page:
+    reasons = [
+        axis.name.removeprefix("param:") for axis in answer.differing if axis.name not in {"person", "place", "status"}
+    ]
+    names = " and ".join(one.name for one in answer.executions[:2])
+    if not reasons:
+        headline, look = f"{names} had the same code, data, parameters and packages.", "holds"
+    else:
+        headline, look = f"{names} differ in {', '.join(reasons[:6])}.", "open" if len(reasons) > 1 else "strong"
+    warning = Cell("More than one thing differs: no single one explains the figures.", "open")
+    heads = (Column(""), *(Column(one.name, wraps=True) for one in answer.executions), Column(""))
+    conditions = [axis for axis in answer.axes if not axis.name.startswith(FIGURE)]
+    figures = [axis for axis in answer.axes if axis.name.startswith(FIGURE)]
+    blocks: list[Block] = [Table(heads, tuple(_axis_row(axis) for axis in conditions))]
+    if figures:
+        right = (Column("metric"), *(Column(one.name, right=True) for one in answer.executions), Column(""))
+        blocks.append(Table(right, tuple(_axis_row(axis) for axis in figures)))
+    return Page(headline, look=look, below=(warning,) if len(reasons) > 1 else (), blocks=tuple(blocks))
+
+
+def _axis_row(axis: Axis) -> tuple[Cell, ...]:
+    name = axis.name.removeprefix(FIGURE).replace("param:", "parameter ")
+    sign = Cell("differs", "open") if axis.differs else Cell("same", "quiet")
+    if all(value is None for value in axis.values):
+        # Two unknowns are not the same.
+        sign = Cell("cannot tell", "open")
+    values = [_data(value) if axis.name == "data" else _axis_cell(value) for value in axis.values]
+    return Cell(name, "quiet"), *values, sign
+
+
+def _data(value: Any) -> Cell:  # noqa: ANN401 - any plain value
+    """What a run used, and by which rule, out of the JSON that it is compared by."""
+    try:
+        used = json.loads(value)
+        lines = [" ".join([str(name), *(_frame(frame) for frame in frames)]) for name, frames in used]
+    except (TypeError, ValueError, AttributeError):
+        return _axis_cell(value)
+    return Cell("\n".join(lines)) if lines else Cell(NOT_RECORDED, "gap")
+
+
+def _frame(frame: Mapping[str, Any]) -> str:
+    """The rules by which values were chosen, and the beginning of the digest of the exact rows."""
+    rules = dict.fromkeys(_words(one.get("selector")) for one in frame.get("features") or ())
+    rows = str(frame.get("rows_digest") or "")[:6]
+    return ", ".join([*(f"by {rule}" for rule in rules), *([f"rows {rows}"] if rows else [])])
+
+
+def _words(selector: Any) -> str:  # noqa: ANN401 - any plain value
+    if isinstance(selector, Mapping):
+        return " ".join(_words(inner) for inner in selector.values() if inner is not None)
+    return str(selector)
+
+
+def _axis_cell(value: Any) -> Cell:  # noqa: ANN401 - any plain value
+    if value is None:
+        return Cell(NOT_RECORDED, "gap")
+    if isinstance(value, float):
+        return Cell(show_figure(value))
+    text = str(value)
+    is_digest = len(text) > 40 and all(character in "0123456789abcdef" for character in text)  # noqa: PLR2004 - no word is as long
+    return Cell(text[:10], "id") if is_digest else Cell(text)
+
+
+def _rule(text: str | None) -> Cell:
+    return Cell(text) if text else Cell(NOT_RECORDED, "gap")

@@ -1,0 +1,80 @@
+"""The page of `lineage`: a tree, each thing once, with the exact versions and the way it was used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from commonground.interfaces.cli.page import Block, Cell, Column, Page, Table, show_count
+from commonground.operations.lineage import Lineage
+
+TITLES = {"up": "Came from", "down": "Led to"}
+MOST = 200
+
+
+def present_lineage(answers: Sequence[Lineage], short: Mapping[int, str]) -> Page:
+    """What something came from, and what came of it."""
+    start = answers[0].start
+    told = [
+        f"{'came from' if one.direction == 'up' else 'led to'} {show_count(len(one.things), 'thing')}"
+        for one in answers
+    ]
+    blocks: list[Block] = [_tree(one, short) for one in answers if one.things]
+    cut = (
+        [Cell("There is more than this; --depth and --up or --down narrow it.", "open")]
+        if not all(one.complete for one in answers)
+        else []
+    )
+    below = [Cell(f"{start.kind} {short.get(start.rid, '')}", "id"), *cut]
+    return Page(f"{start.name} {' and '.join(told)}.", below=tuple(below), blocks=tuple(blocks))
+
+
+def _tree(answer: Lineage, short: Mapping[int, str]) -> Table:
+    up = answer.direction == "up"
+    steps: dict[int, list[tuple[int, str]]] = {}
+    for edge in answer.edges:
+        here, there = (edge.dst, edge.src) if up else (edge.src, edge.dst)
+        steps.setdefault(here, []).append((there, _how(edge.relation, edge.role, edge.details, up=up)))
+    named = {thing.rid: thing for thing in answer.things}
+    seen = {answer.start.rid}
+    rows: list[tuple[Cell, ...]] = []
+    waiting = [(rid, 0, how) for rid, how in reversed(steps.get(answer.start.rid, []))]
+    left = list(named)
+    while waiting or left:
+        if not waiting:
+            rid = left.pop(0)
+            if rid in seen:
+                continue
+            waiting.append((rid, 0, "computed values it holds" if up else "holds its values"))
+        rid, level, how = waiting.pop()
+        thing = named.get(rid)
+        if thing is None or len(rows) >= MOST:
+            continue
+        again = rid in seen
+        look = "quiet" if again else ""
+        name = Cell("  " * level + thing.name + (" (above)" if again else ""), look or "strong")
+        rows.append(
+            (
+                name,
+                Cell(thing.kind, "quiet"),
+                Cell(thing.state or "", "quiet"),
+                Cell(how, "quiet"),
+                Cell(short.get(rid, ""), "id"),
+            )
+        )
+        if not again:
+            seen.add(rid)
+            waiting += [(other, level + 1, by) for other, by in reversed(steps.get(rid, []))]
+    columns = (Column("", wraps=True), Column(""), Column(""), Column("", wraps=True), Column(""))
+    return Table(columns, tuple(rows), TITLES[answer.direction], heads=False)
+
+
+def _how(relation: str, role: str | None, details: Mapping[str, object], *, up: bool) -> str:
+    word = {
+        ("used", True): "used",
+        ("used", False): "used by",
+        ("produced", True): "made by",
+        ("produced", False): "made",
+    }
+    said = word.get((relation, up), relation)
+    unreleased = ", not released" if details.get("unreleased") else ""
+    return f"{said}{f' as {role}' if role else ''}{unreleased}"

@@ -1,0 +1,166 @@
+"""Keeping a study sound: verify it, keep a checkpoint, back it up, remove what nothing names any more."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from commonground.errors import InvalidInput
+from commonground.identity import Rid
+from commonground.operations.plans import Reading
+from commonground.store import backup as copies
+from commonground.store import batches, files, schema
+from commonground.store.backup import Backup
+from commonground.store.ground import Ground
+from commonground.store.processes import ProcessMark, process_alive
+from commonground.store.verify import Verification, checkpoint, verify
+from commonground.structure.stored_files import find_named, list_file_uses
+
+BACKUPS = "backups.json"
+UNKNOWN_AFTER_S = 7 * 24 * 3600
+"""Rows staged by a process that cannot be looked at are taken for left behind after this time."""
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a collection removed, or would remove."""
+
+    done: bool
+    """Whether it was removed."""
+    files: int
+    """Files that no row of any time names."""
+    bytes: int
+    """How many bytes they have."""
+    batches: int
+    """Unfinished batches whose process has ended."""
+    kept: int
+    """Files that something names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """Rows that were staged and never published."""
+
+    batch: Rid
+    """Their batch."""
+    table: str
+    """Their table."""
+    at: int
+    """When staging began, UTC microseconds."""
+    alive: bool | None
+    """Whether the process that staged them still runs; None if it ran where this one cannot look."""
+
+    def is_left(self, now: int) -> bool:
+        """Whether nobody will publish them."""
+        return self.alive is False or (self.alive is None and now - self.at > UNKNOWN_AFTER_S * 1_000_000)
+
+
+def _silent(_what: str, _more: int) -> None:
+    return
+
+
+def read_verify(
+    on: Reading,
+    *,
+    full: bool = False,
+    sample: float | None = None,
+    checkpoint: str | None = None,  # the word at every door
+    progress: Progress = _silent,
+) -> Verification:
+    """Recompute the record and look for its files; `checkpoint` is a file with a checkpoint kept elsewhere."""
+    kept = None
+    if checkpoint is not None:
+        try:
+            kept = Path(checkpoint).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"The checkpoint {checkpoint} cannot be read: {error}.") from error
+    return verify(on.ground, full=full, sample=sample, checkpoint=kept, files=list_file_uses, progress=progress)
+
+
+def read_checkpoint(on: Reading) -> str:
+    """The head of the chain as a few lines to keep elsewhere."""
+    return checkpoint(on.ground)
+
+
+def read_backup(on: Reading, *, folder: str, check: bool = True, progress: Progress = _silent) -> Backup:
+    """Copy the study to a new folder and verify the copy."""
+    target = Path(folder).absolute()
+    if target.is_relative_to(on.ground.folder.absolute()):
+        raise InvalidInput("A backup inside the study's own folder is lost with it.", todo="Name a folder elsewhere.")
+    made = copies.backup(on.ground, target, files_used=list_file_uses, check=check, progress=progress)
+    remember_backup(on.ground, target)
+    return made
+
+
+def read_backups(on: Reading) -> list[Backup]:
+    """The backups that were made here and are still where they were put, the newest first."""
+    return list_backups(on.ground)
+
+
+def read_gc(on: Reading, *, dry_run: bool = False) -> Collected:
+    """Remove files that no row of any time names, and rows of unfinished batches whose process has ended."""
+    ground, blobs = on.ground, on.ground.blobs
+    generation = None if dry_run else blobs.begin_generation()
+    with ground.database.read() as connection:
+        named = find_named(connection, blobs)
+    left = [orphan for orphan in list_orphans(ground) if orphan.is_left(ground.clock())]
+    if generation is None:
+        unwanted = [digest for digest in blobs.iterate() if digest not in named]
+        size = sum(blobs.size(digest) for digest in unwanted)
+        return Collected(done=False, files=len(unwanted), bytes=size, batches=len(left), kept=len(named))
+    for orphan in left:
+        batches.discard(ground.database, schema.metadata.tables[orphan.table], orphan.batch)
+    swept = blobs.sweep(named, generation)
+    return Collected(done=True, files=len(swept.digests), bytes=swept.size, batches=len(left), kept=len(named))
+
+
+def list_orphans(ground: Ground) -> list[Orphan]:
+    """Batches that are staged and not published, with what is known of their process."""
+    with ground.database.read() as connection:
+        rows = connection.execute(sa.select(schema.staging).order_by(schema.staging.c.batch)).all()
+    return [Orphan(row.batch, row.name, row.at, _is_alive(row.process)) for row in rows]
+
+
+def _is_alive(text: str) -> bool | None:
+    try:
+        mark = ProcessMark(**json.loads(text))
+    except (TypeError, ValueError):
+        return None
+    return process_alive(mark.pid, mark.start, mark.boot_id, mark.host)
+
+
+def remember_backup(ground: Ground, folder: Path) -> None:
+    """Keep in mind where a backup was put."""
+    known = [text for text in _remembered(ground) if text != str(folder)]
+    files.write_atomically(ground.folder / BACKUPS, json.dumps([*known, str(folder)], indent=1).encode())
+
+
+def list_backups(ground: Ground) -> list[Backup]:
+    """The backups that were made here and are still where they were put, the newest first."""
+    found = []
+    for text in _remembered(ground):
+        with contextlib.suppress(Exception):  # a disk that is not there, a folder that was emptied
+            found.append(copies.get_backup(Path(text)))
+    return sorted(found, key=lambda made: -made.made_at)
+
+
+def _remembered(ground: Ground) -> list[str]:
+    try:
+        told: Any = json.loads((ground.folder / BACKUPS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [text for text in told if isinstance(text, str)] if isinstance(told, list) else []
+
+
+def age_days(at: int, now: int | None = None) -> float:
+    """How many days ago a moment in UTC microseconds was."""
+    return ((now or time.time_ns() // 1000) - at) / 86_400_000_000
