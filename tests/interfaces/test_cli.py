@@ -133,7 +133,7 @@ def test_json_of_a_write_names_change_ids_and_reason(study: Path) -> None:
 
 
 def test_show_answers_by_every_way_of_naming(study: Path) -> None:
-    """A dataset's version is found by name@version, by whole id and by the beginning of its id; an entity by Type:key."""
+    """A version is found by name@version, by whole id and by the beginning of its id; an entity by Type:key."""
     whole = json.loads(ok(study, "show", "nodules@1.0.0", "--json"))
     assert whole["kind"] == "version"
     for word in (whole["rid"], whole["id"], whole["id"].lower()):
@@ -148,11 +148,10 @@ def test_unknown_names_are_refused_with_the_nearest(study: Path) -> None:
     done = run(study, "show", "nodles")
     assert done.returncode == 3
     assert done.stdout == ""
-    assert done.stderr.splitlines() == [
-        "Nothing here is called 'nodles', and no id begins with it.",
-        "Nothing was changed.",
-        "Did you mean nodules?",
-    ]
+    what, kept, todo = done.stderr.splitlines()
+    assert what == "Nothing here is called 'nodles', and no id begins with it."
+    assert kept == "Nothing was changed."
+    assert todo.startswith("Did you mean nodules or ")
 
 
 def test_a_name_that_two_things_have_is_refused_with_both(study: Path) -> None:

@@ -86,7 +86,7 @@ def finish(
     """
     final = {"plan": session.ground.mint.one(), **verdict, "why": why}
     try:
-        with _alone(folder):
+        with _alone(folder, else_write=(writer, final)):
             writer.append(run_spool.FINAL, final)
             gathered = run_spool.gather(folder, writer.execution)
             _commit(session, gathered, final, started=started)
@@ -260,9 +260,14 @@ def process_json() -> str:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder, so that two deliveries of one spool do not cross."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _alone(folder: Path, else_write: tuple[RunWriter, Mapping[str, Any]] | None = None) -> Iterator[None]:
+    """Hold the folder, so that two deliveries of one spool do not cross; without a folder the last record is written."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        if else_write is not None:
+            else_write[0].append(run_spool.FINAL, else_write[1])
+        raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

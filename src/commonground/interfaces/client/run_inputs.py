@@ -66,10 +66,7 @@ class RunInput:
             "features": [_describe(used) for used in frame.used],
         }
         self._used.append(told)
-        files = [
-            (f"values-{show_rid(used.feature)[-6:].lower()}.parquet", _as_parquet(used.rows)) for used in frame.used
-        ]
-        self._say(self.pin, {"frames": list(self._used)}, files)
+        self._say(self.pin, {"frames": list(self._used)}, [_as_parquet(used.rows) for used in frame.used])
         return frame.table
 
     def path(self) -> Path:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import pyarrow as pa
 
 from commonground.interfaces.client.curating import Entities, Features, People, Vocabularies
 from commonground.interfaces.client.datasets import Datasets
+from commonground.interfaces.client.run import Run
+from commonground.interfaces.client.tracking import track
 from commonground.operations.frames import read_frame
 from commonground.operations.plans import Committed, Plan
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
 from commonground.structure.selectors import Selector
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def open(  # noqa: A001 - `cg.open` is what people type
@@ -71,6 +77,33 @@ class Study:
         with self.session.reading(at) as on:
             frame = read_frame(on, dataset=dataset, grain=grain, features=features, columns=columns, missing=missing)
         return frame.table
+
+    def run(
+        self,
+        *,
+        intent: str | None = None,
+        inputs: Sequence[str] = (),
+        params: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        scratch: bool | None = None,
+    ) -> Run:
+        """A run, to be used with `with`: one truthful execution of whatever happens inside the block.
+
+        `intent` says what it is to find out; `inputs` are pinned to exact versions; `scratch` marks a try.
+        """
+        return Run(self.session, intent=intent, inputs=inputs, params=params, name=name, scratch=scratch)
+
+    def track(self, **asked: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:  # noqa: ANN401 - what `run` takes
+        """A decorator that makes each call of a function a run, with its arguments as parameters."""
+        return track(functools.partial(Run, self.session), **asked)
+
+    def why(self, what: str) -> Any:  # noqa: ANN401 - see operations/reading.py
+        """What was recorded of why a thing is as it is, and what was not."""
+        return self.session.read("why", what=what)
+
+    def show(self, what: str) -> Any:  # noqa: ANN401 - see operations/reading.py
+        """A thing by rid, unique prefix, name, or name@version."""
+        return self.session.read("show", what=what)
 
     def plan(self, verb: str, /, **args: Any) -> Plan:  # noqa: ANN401 - each verb has its own arguments
         """What a write verb would do, without doing it."""

@@ -79,5 +79,6 @@ def tell_next(scene: Scene, folder: Path, seconds: float) -> None:
     tell.line()
     tell.say(
         f"Told in {seconds:.0f} s. Readings: LIDC-IDRI, The Cancer Imaging Archive, CC BY 3.0; "
-        "see delivered/CREDITS.md. The grades are impressions of readers, not diagnoses. Elin, Noor and Priya are invented."
+        "see delivered/CREDITS.md. "
+        "The grades are impressions of readers, not diagnoses. Elin, Noor and Priya are invented."
     )

@@ -1,0 +1,155 @@
+"""What the sources say: every test its fact, every error and verb its page, and nothing of the machine they were made on."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+
+import pytest
+from house import ROOT, SOURCES, TESTS, modules, name_of, tree_of
+
+import commonground
+from commonground import errors
+from commonground.operations.plans import Role
+from commonground.operations.registry import VERBS
+
+PLACES = re.compile(
+    r"/work/|/home/[a-z]|/root/|/Users/[A-Za-z]|/tmp/[a-z]|pypi\.org/simple|files\.pythonhosted\.org|artifactory"
+    r"|index-url|extra-index"
+)
+
+
+def tracked():
+    """The text files that git tracks, or would."""
+    done = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in done.stdout.splitlines():
+        path = ROOT / name
+        if path.is_file() and path.suffix in {
+            ".py",
+            ".md",
+            ".toml",
+            ".cfg",
+            ".txt",
+            ".yml",
+            ".yaml",
+            ".json",
+            "",
+            ".sh",
+        }:
+            yield path
+
+
+def test_no_file_names_a_machine_or_a_registry():
+    """No tracked text names a folder of somebody's machine or the address of a package registry."""
+    found = []
+    for path in tracked():
+        if path == ROOT / "tests" / "house" / "test_texts.py":
+            continue
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in PLACES.finditer(text)]
+    assert found == []
+
+
+def test_no_lock_file_is_tracked():
+    """The resolver's lock holds addresses of a registry, so it stays out."""
+    assert "uv.lock" not in {path.name for path in tracked()}
+
+
+def test_every_module_function_and_class_says_what_it_is():
+    """Every module has a docstring, and so has every public class and function of the package."""
+    silent = []
+    for path in modules():
+        tree = tree_of(path)
+        if not ast.get_docstring(tree):
+            silent.append(str(path.relative_to(SOURCES)))
+        silent += [
+            f"{path.relative_to(SOURCES)}:{node.lineno} {node.name}"
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)
+            and not node.name.startswith("_")
+            and not ast.get_docstring(node)
+        ]
+    assert silent == []
+
+
+def test_every_test_states_its_fact():
+    """Every test function has a docstring."""
+    silent = [
+        f"{path.relative_to(TESTS)}:{node.lineno} {node.name}"
+        for path in TESTS.rglob("test_*.py")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
+def test_no_test_is_skipped():
+    """No test of ours is skipped or expected to fail: neither by a mark nor by a call."""
+    found = []
+    for path in TESTS.rglob("*.py"):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Attribute) and node.attr in {"skip", "skipif", "xfail", "importorskip"}:
+                found.append(f"{path.relative_to(TESTS)}:{node.lineno}")
+    assert found == []
+
+
+def test_the_top_names_are_what_it_says():
+    """`__all__` at the top is sorted by hand, without doubles, at most forty names, and each can be had."""
+    listed = commonground.__all__
+    assert 0 < len(listed) <= 40
+    assert len(set(listed)) == len(listed)
+    assert [name for name in listed if not hasattr(commonground, name)] == []
+
+
+def all_errors(kind=errors.CommonGroundError):
+    """Every error of the house."""
+    yield kind
+    for below in kind.__subclasses__():
+        yield from all_errors(below)
+
+
+def test_every_error_is_documented():
+    """Each error code has a heading in docs/errors.md, and each heading there is the code of an error."""
+    for path in modules():
+        if "Error)" in path.read_text(encoding="utf-8"):
+            importlib.import_module(name_of(path))
+    codes = {kind.code for kind in all_errors()} - {errors.CommonGroundError.code}
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^## `([a-z-]+)`", page, re.MULTILINE)) == codes
+
+
+def test_every_error_of_the_tree_is_drawn():
+    """The tree at the head of errors.py names every class of the file."""
+    drawn = errors.__doc__ or ""
+    assert [name for name, value in vars(errors).items() if inspect.isclass(value) and name not in drawn] == []
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=lambda verb: verb.name)
+def test_every_verb_is_whole(verb):
+    """A verb has its functions, a role, help in one sentence, and each parameter is one of its function's, with help."""
+    module = importlib.import_module(f"commonground.operations.{verb.module}")
+    step = "plan" if verb.writes else "read"
+    function = getattr(module, f"{step}_{verb.function}")
+    for also, wanted in (("apply", verb.writes), ("stage", verb.stages), ("finish", verb.finishes)):
+        assert hasattr(module, f"{also}_{verb.function}") or not wanted
+    assert verb.role.upper() in Role.__members__
+    assert verb.help.endswith(".")
+    assert verb.help[0].isupper()
+    taken = inspect.signature(function).parameters
+    for param in verb.params:
+        assert param.help.endswith("."), param.name
+        assert param.name in taken, param.name
+        assert not param.required or taken[param.name].default is inspect.Parameter.empty, param.name
+    needed = {name for name, one in list(taken.items())[1:] if one.default is inspect.Parameter.empty}
+    assert needed <= {param.name for param in verb.params}
