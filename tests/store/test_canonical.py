@@ -191,11 +191,11 @@ def test_tails_longer_than_a_chunk_are_whole(monkeypatch):
 @pytest.mark.parametrize("order", [["rid"], ["rid", "rid"], ["pair", "rid"], ["rid", "pair"]])
 def test_two_rows_with_one_place_are_refused(order):
     """Rows that the whole order cannot tell apart are refused, for their sequence would be chance."""
-    columns = [Column("rid", "int", [1, 2, 1]), Column("pair", "int", [4, 5, 4])]
-    with pytest.raises(InvalidInput, match="same place in the order") as caught:
+    columns = [Column("rid", "int", [5, 2, 5, 1]), Column("pair", "int", [4, 5, 4, 4])]
+    with pytest.raises(InvalidInput) as caught:
         encode(columns, order)
-    assert ", ".join(order) in str(caught.value)
-    assert "Name int columns" in str(caught.value)
+    assert caught.value.what == f"Two rows have the same place in the order {', '.join(order)}."
+    assert caught.value.todo == "Name int columns that together tell every row from the others."
 
 
 @pytest.mark.usefixtures("path")
@@ -214,7 +214,7 @@ def test_impossible_orders_are_refused_with_all_faults():
         Column("rid", "int", [1, None]),
         Column("ok", "int", [1, 2]),
     ]
-    with pytest.raises(InvalidInput, match="cannot be put in order") as caught:
+    with pytest.raises(InvalidInput, match=r"^The rows cannot be put in order\.") as caught:
         encode(columns, ["x", "t", "at", "rid", "ok"])
     assert caught.value.faults == (
         "there is no column 'x'",
@@ -229,7 +229,7 @@ def test_impossible_orders_are_refused_with_all_faults():
 
 def test_columns_must_make_one_table():
     """Unequal lengths and repeated names are refused together."""
-    with pytest.raises(InvalidInput, match="do not make one table") as caught:
+    with pytest.raises(InvalidInput, match=r"^These columns do not make one table\.") as caught:
         encode([Column("b", "int", [1]), Column("a", "int", [1, 2]), Column("b", "int", [1])])
     assert caught.value.faults == (
         "column 'b' comes twice",
@@ -405,9 +405,9 @@ def test_row_digest_hangs_on_everything():
 @pytest.mark.parametrize("length", [0, 15, 17, 32])
 def test_a_salt_has_sixteen_bytes(length):
     """A salt of another length is refused, for one row and for a batch of one row."""
-    with pytest.raises(InvalidInput, match=f"1 rows need 16 bytes of salt, not {length}"):
+    with pytest.raises(InvalidInput, match=rf"^1 rows need 16 bytes of salt, not {length}\.\n"):
         row_digest(bytes(length), FIELDS)
-    with pytest.raises(InvalidInput, match=f"1 rows need 16 bytes of salt, not {length}"):
+    with pytest.raises(InvalidInput, match=rf"^1 rows need 16 bytes of salt, not {length}\.\n"):
         batch_row_digests(bytes(length), [Column("a", "int", [1])])
 
 
@@ -495,5 +495,5 @@ def test_combine_is_the_specified_digest():
 @pytest.mark.parametrize("length", [0, 31, 33, 64])
 def test_combine_takes_whole_digests_only(length):
     """A piece of another length is refused, for the border between two pieces would be lost."""
-    with pytest.raises(InvalidInput, match=f"Digest 1 has {length} bytes; a digest has 32"):
+    with pytest.raises(InvalidInput, match=rf"^Digest 1 has {length} bytes; a digest has 32\.\n"):
         combine([bytes(32), bytes(length)])

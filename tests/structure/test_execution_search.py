@@ -47,6 +47,7 @@ def runs(ground: Ground) -> Iterator[dict[int, dict[str, Any]]]:
 
 CASES = [
     ("metrics.auc > 0.45", lambda run: run["auc"] is not None and run["auc"] > 0.45),
+    ("metrics.auc > 0.2 and metrics.auc < 0.6", lambda run: run["auc"] is not None and 0.2 < run["auc"] < 0.6),
     ("metrics.auc = nan", lambda run: run["auc"] is not None and math.isnan(run["auc"])),
     ("metrics.auc = inf", lambda run: run["auc"] == math.inf),
     ("highest.auc >= 0.6", lambda run: run["auc"] is not None and max(0.5, 0 if math.isnan(run["auc"]) else run["auc"]) >= 0.6),
@@ -85,6 +86,10 @@ def test_order_by_a_metric(
         found = find(view, read_filter("params.trees = 300"), read_order("-metrics.auc"), limit=100)
         wanted = sorted((rid for rid in having if runs[rid]["trees"] == 300), key=lambda rid: (-runs[rid]["auc"], -rid))
         assert found == wanted
+        both = find(view, read_filter("metrics.auc > 0.2 and params.trees = 300"), read_order("-metrics.auc"), limit=100)
+        assert both == [rid for rid in wanted if runs[rid]["auc"] > 0.2]
+        by_param = find(view, read_filter("params.flag = true"), read_order("params.trees"), limit=100)
+        assert [runs[rid]["trees"] for rid in by_param] == sorted(runs[rid]["trees"] for rid in by_param)
         first = find(view, (), read_order("metrics.auc"), limit=5)
         assert first == sorted(having, key=lambda rid: (runs[rid]["auc"], rid))[:5]
 

@@ -116,7 +116,12 @@ def read_execution(on: Reading, *, execution: Rid | str) -> ExecutionRecord:
 
 
 def read_found(
-    on: Reading, *, filter: str = "", order: str | None = None, limit: int = 100, offset: int = 0  # noqa: A002 - the word at every door
+    on: Reading,
+    *,
+    filter: str = "",
+    order: str | None = None,
+    limit: int = 100,
+    offset: int = 0,  # noqa: A002 - the word at every door
 ) -> list[FoundExecution]:
     """Executions that meet a filter, the newest first unless an order is given; see structure/execution_filters.py."""
     if not 1 <= limit <= MOST or offset < 0:
@@ -124,9 +129,7 @@ def read_found(
     wanted = read_order(order) if order else NEWEST_FIRST
     rids = find(on.view, read_filter(filter), wanted, limit=limit, offset=offset)
     params, metrics = list_params(on.view, rids), list_summaries(on.view, rids)
-    return [
-        FoundExecution(one, params[one.rid], metrics[one.rid]) for one in executions.list_executions(on.view, rids)
-    ]
+    return [FoundExecution(one, params[one.rid], metrics[one.rid]) for one in executions.list_executions(on.view, rids)]
 
 
 def read_metrics(on: Reading, *, execution: Rid | str, key: str | None = None) -> dict[str, list[Any]]:

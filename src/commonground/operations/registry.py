@@ -7,7 +7,8 @@ from commonground.operations.listing import correcting, curating, datasets, exec
 from commonground.operations.verb import Verb
 
 VERBS: dict[str, Verb] = {
-    verb.name: verb for verb in (*curating.VERBS, *correcting.VERBS, *datasets.VERBS, *executions.VERBS, *reading.VERBS, *upkeep.VERBS)
+    verb.name: verb
+    for verb in (*curating.VERBS, *correcting.VERBS, *datasets.VERBS, *executions.VERBS, *reading.VERBS, *upkeep.VERBS)
 }
 
 

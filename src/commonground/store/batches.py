@@ -217,13 +217,15 @@ def _prepare(table: sa.Table, columns: Columns, first: int, rows: int) -> _Chunk
     salts = os.urandom(SALT_BYTES * rows)
     told: list[Column] = []
     lists: list[Sequence[Any]] = [range(first, first + rows)]
+    names = ["ordinal"]
     for field in fields:
         kind = schema.field_type(field)
         values = columns[field.name][first : first + rows] if field.name in columns else [None] * rows
         column = Column(field.name, cast("ColumnType", kind), values)
         told.append(column)
-        lists.append(_bindable(column))
-    names = ["ordinal", *(field.name for field in fields)]
+        if field.name in columns:
+            names.append(field.name)
+            lists.append(_bindable(column))
     digests = batch_row_digests(salts, told)
     return _Chunk(first, names, list(zip(*lists, strict=True)), salts, digests)
 

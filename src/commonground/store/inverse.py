@@ -53,7 +53,7 @@ def plan_inverse(view: View, change: int) -> Inverse:
     if later:
         raise Conflict(
             f"Change {change} cannot be undone: later changes built on it, in {', '.join(sorted(later))}.",
-            todo=f"`cg log` shows them; undo those first, newest first, or correct by hand.",
+            todo="`cg log` shows them; undo those first, newest first, or correct by hand.",
         )
     return Inverse(change, ends, restores)
 
@@ -65,7 +65,7 @@ def apply_inverse(tx: Transaction, inverse: Inverse) -> dict[str, list[Mapping[s
         tx.end(get_temporal(tx.connection, name), rids)
     for name, rids in sorted(inverse.restores.items()):
         table = get_temporal(tx.connection, name)
-        columns = [column for column in schema.payload(table)]
+        columns = list(schema.payload(table))
         rows: list[Mapping[str, Any]] = []
         for start in range(0, len(rids), PART):
             part = rids[start : start + PART]
@@ -88,5 +88,7 @@ def _live(view: View, table: sa.Table, rids: list[Rid]) -> set[Rid]:
     found: set[Rid] = set()
     for start in range(0, len(rids), PART):
         part = rids[start : start + PART]
-        found.update(row.rid for row in view.rows(sa.select(table.c.rid).where(table.c.until.is_(None), table.c.rid.in_(part))))
+        found.update(
+            row.rid for row in view.rows(sa.select(table.c.rid).where(table.c.until.is_(None), table.c.rid.in_(part)))
+        )
     return found

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 from commonground.structure.ignore_rules import IgnoreRule, is_ignored, read_rules
@@ -165,14 +165,15 @@ class Gathering:
         return True
 
     def _judge(self, path: str, *, tracked: bool, wanted: bool) -> KeptFile | NotKept:
+        where = f"{self.root}/{path}"
         try:
-            about = (self.root / path).lstat()
+            about = os.lstat(where)
             if stat.S_ISLNK(about.st_mode):
-                file, reason = _link(path, os.readlink(self.root / path))  # noqa: PTH115 - the text of the link
+                file, reason = _link(path, os.readlink(where))  # noqa: PTH115 - the text of the link
             else:
                 file, reason = None, _objection(path, about, self.limits, wanted=wanted or tracked)
                 if not reason:
-                    data = (self.root / path).read_bytes()
+                    data = Path(where).read_bytes()
                     file = recorded_form(path, data, EXECUTABLE if about.st_mode & stat.S_IXUSR else PLAIN)
         except OSError:
             return NotKept(path, 0, "cannot be read")
@@ -190,8 +191,8 @@ class Gathering:
 
 def _objection(path: str, about: os.stat_result, limits: Limits, *, wanted: bool) -> str:
     """Why a file is not even read; empty if it is."""
-    name = PurePosixPath(path).name
-    suffix = PurePosixPath(path).suffix.lower()
+    name = path.rpartition("/")[2]
+    suffix = posixpath.splitext(name)[1].lower()
     most = limits.total if suffix == ".ipynb" else limits.file
     if not stat.S_ISREG(about.st_mode):
         return "not a file"

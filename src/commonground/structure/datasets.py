@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from commonground.errors import Conflict, NotFound
 from commonground.identity import Kind, Rid
 from commonground.store import batches, schema
+from commonground.store.bulk_reading import read_bulk
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
@@ -171,17 +172,13 @@ def read_members(view: View, datasets: Sequence[Rid]) -> Membership:
 
 def read_member_rows(view: View, datasets: Sequence[Rid]) -> Membership:
     """Every row that makes an entity a member: after a merge there may be several for one."""
-    selected = view.live_batches(tables.member).subquery()
-    names = ("subject", "entity", "type", "batch", "ordinal")
-    found: list[Any] = []
-    for start in range(0, len(datasets), 500):
-        part = list(datasets[start : start + 500])
-        found.extend(view.rows(sa.select(*(selected.c[name] for name in names)).where(selected.c.subject.in_(part))))
-    columns = np.array(found, dtype=np.int64).reshape(-1, len(names))
+    rows = read_bulk(view, tables.member, datasets, ("entity", "type"))
+    entity = rows.columns["entity"]
     for old, new in list_aliases(view).items():
-        columns[columns[:, 1] == old, 1] = new
-    columns = columns[np.lexsort((columns[:, 4], columns[:, 3], columns[:, 1], columns[:, 0]))]
-    return Membership(*(columns[:, position] for position in range(len(names))))
+        entity[entity == old] = new
+    order = np.lexsort((rows.ordinal, rows.batch, entity, rows.subject))
+    columns = (rows.subject, entity, rows.columns["type"], rows.batch, rows.ordinal)
+    return Membership(*(column[order] for column in columns))
 
 
 def list_versions(view: View, dataset: Rid) -> list[Version]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from commonground.identity import Rid
 from commonground.store import schema
 from commonground.store.view import View
 from commonground.structure.datasets import Version
+from commonground.structure.features import read_values
 from commonground.structure.scopes import Scope, measure_scope
 from commonground.structure.versions import Manifest, measure_manifest
 
@@ -127,8 +129,7 @@ def measure_size(view: View, dataset: Rid) -> dict[str, int]:
 def _count_values(view: View, scope: Scope) -> dict[str, int]:
     counted = {}
     for feature in scope.features:
-        selected = view.live_batches(feature.table, feature.rid).subquery()
-        rids = set(scope.entities.get(feature.type, ()))
-        rows = view.rows(sa.select(selected.c.entity, sa.func.count()).group_by(selected.c.entity))
-        counted[f"{scope.types[feature.type].name}.{feature.name}"] = sum(row[1] for row in rows if row[0] in rids)
+        rids = scope.entities.get(feature.type, np.empty(0, dtype=np.int64))
+        label = f"{scope.types[feature.type].name}.{feature.name}"
+        counted[label] = int(np.isin(read_values(view, feature).entity, rids).sum())
     return counted

@@ -165,11 +165,11 @@ def list_aliases(view: View) -> dict[Rid, Rid]:
     """Every merged duplicate, and the entity that it is now."""
     direct = {row.rid: row.target for row in view.list_rows(alias)}
     resolved = {}
-    for old in direct:
-        target = direct[old]
-        while target in direct:
-            target = direct[target]
-        resolved[old] = target
+    for old, target in direct.items():
+        now = target
+        while now in direct:
+            now = direct[now]
+        resolved[old] = now
     return resolved
 
 

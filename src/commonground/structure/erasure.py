@@ -101,9 +101,7 @@ def digest_part(table: pa.Table, manifest: Manifest, name: str) -> str:
     return table_digest(columns, entry["order"])
 
 
-def _linking(
-    view: View, types: dict[Rid, EntityType], target: Rid, rids: set[Rid]
-) -> Iterator[tuple[Rid, set[Rid]]]:
+def _linking(view: View, types: dict[Rid, EntityType], target: Rid, rids: set[Rid]) -> Iterator[tuple[Rid, set[Rid]]]:
     for other in types.values():
         for link in other.links:
             if link.target == target:
@@ -141,7 +139,7 @@ def _assets(view: View, types: dict[Rid, EntityType], reach: Reach) -> list[Asse
 
 
 def _sources(view: View, reach: Reach) -> set[Rid]:
-    """Imported files in which they stand: the origins of their values, and the tables their types were imported from."""
+    """Imported files in which they stand: origins of their values, and the tables of their types."""
     header, anchor, asset = schema.batch_header, schema.change_anchor, tables.asset
     batches = sorted({batch for rows in reach.bulk.values() for batch, _ in rows})
     found: set[Rid] = set()

@@ -34,18 +34,18 @@ class _Test:
     on: sa.ColumnElement[bool]
     table: sa.Table | None = None
 
-    def among(self, view: View) -> sa.ColumnElement[bool]:
+    def among(self) -> sa.ColumnElement[bool]:
         """The condition that an execution is one of those that meet it: to start from."""
         if self.table is None:
             return self.on
-        del view
-        return execution.c.rid.in_(sa.select(self.table.c.execution).where(self.on))
+        return execution.c.rid.in_(sa.select(self.table.c.execution).where(self.on).correlate(None))
 
     def each(self) -> sa.ColumnElement[bool]:
         """The condition on one execution at a time."""
         if self.table is None:
             return self.on
-        return sa.exists().where(self.table.c.execution == execution.c.rid, self.on)
+        own = sa.select(sa.literal(1)).where(self.table.c.execution == execution.c.rid, self.on)
+        return own.correlate(execution).exists()
 
     def few(self, view: View) -> bool:
         """Whether no more than FEW rows meet it."""
@@ -61,32 +61,44 @@ class _Test:
 
 def find(view: View, conditions: Sequence[Condition], order: Order, *, limit: int, offset: int = 0) -> list[Rid]:
     """The rids of executions that meet all conditions, in this order."""
-    tests = [_test(view, condition) for condition in conditions]
+    tests = _joined([(condition, _test(view, condition)) for condition in conditions])
     rare = next((test for test in tests if (test.table is not None or _is_indexed(test)) and test.few(view)), None)
     wheres = [test.each() for test in tests if test is not rare]
     if rare is not None:
-        wheres.append(rare.among(view))
+        wheres.append(rare.among())
     statement = sa.select(execution.c.rid).where(view.visible(execution), *wheres)
-    statement = _ordered(statement, order, rare is not None)
+    statement = _ordered(statement, order)
     return [row.rid for row in view.rows(statement.limit(limit).offset(offset))]
 
 
-def _ordered(statement: sa.Select[Any], order: Order, started_from_few: bool) -> sa.Select[Any]:
+def _joined(tested: Sequence[tuple[Condition, _Test]]) -> list[_Test]:
+    """One test for all conditions on one metric or parameter: a range that is empty is then seen to be so."""
+    joined: dict[tuple[str, str, int], _Test] = {}
+    for place, (condition, test) in enumerate(tested):
+        group = (condition.field, condition.key, 0 if test.table is not None else place)
+        known = joined.get(group)
+        joined[group] = test if known is None else _Test(sa.and_(known.on, test.on), test.table)
+    return list(joined.values())
+
+
+def _ordered(statement: sa.Select[Any], order: Order) -> sa.Select[Any]:
     if order.field == "started":
         # A rid begins with the time at which it was made, which is when the execution started.
         return statement.order_by(execution.c.rid.desc() if order.descending else execution.c.rid.asc())
+    # Under names of their own, so that conditions on the same tables are not taken for conditions on these.
+    table = (param if order.field == "params" else metric_last).alias("ordering")
+    own = sa.and_(table.c.execution == execution.c.rid, table.c.key == order.key)
     if order.field == "params":
-        value: sa.ColumnElement[Any] = param.c.num
-        texts = param.c.txt.desc() if order.descending else param.c.txt.asc()
-        joined = statement.join(param, sa.and_(param.c.execution == execution.c.rid, param.c.key == order.key))
-        numbers = value.desc().nulls_last() if order.descending else value.asc().nulls_last()
-        return joined.order_by(numbers, texts, execution.c.rid.desc())
-    value = metric_last.c[_COLUMNS[order.field]]
-    about = sa.and_(metric_last.c.execution == execution.c.rid, metric_last.c.key == order.key, value.is_not(None))
-    direction = value.desc() if order.descending else value.asc()
-    joined = statement.join(metric_last, about)
-    del started_from_few
-    return joined.order_by(direction, metric_last.c.execution.desc() if order.descending else metric_last.c.execution)
+        number, text = table.c.num, table.c.txt
+        joined = statement.join(table, own)
+        if order.descending:
+            return joined.order_by(number.desc().nulls_last(), text.desc(), execution.c.rid.desc())
+        return joined.order_by(number.asc().nulls_last(), text.asc(), execution.c.rid.desc())
+    value = table.c[_COLUMNS[order.field]]
+    joined = statement.join(table, sa.and_(own, value.is_not(None)))
+    if order.descending:
+        return joined.order_by(value.desc(), table.c.execution.desc())
+    return joined.order_by(value.asc(), table.c.execution.asc())
 
 
 def _test(view: View, condition: Condition) -> _Test:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
 from commonground.store import batches, schema
+from commonground.store.bulk_reading import read_bulk
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
@@ -27,7 +28,7 @@ from commonground.structure.names import name_key
 from commonground.structure.selectors import Values
 
 VALUE_TABLES = {"int": tables.value_int, "real": tables.value_real, "text": tables.value_text}
-COLUMNS = ("batch", "ordinal", "entity", "value", "rater", "at", "reason", "adjudicated", "origin", "told")
+VALUE_COLUMNS = ("entity", "value", "rater", "at", "reason", "adjudicated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +135,24 @@ class FeatureValues:
 
 def read_values(view: View, feature: Feature) -> FeatureValues:
     """All values of a feature that are there in this view; those of a merged duplicate count for what it is now."""
-    selected = view.live_batches(feature.table, feature.rid).subquery()
-    rows = view.rows(sa.select(*(selected.c[name] for name in COLUMNS)))
-    listed = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
-    values = build_values(feature, dict(zip(COLUMNS, listed, strict=True)))
-    aliases = list_aliases(view)
-    if not aliases:
-        return values
-    entity = np.array([aliases.get(int(rid), int(rid)) for rid in values.entity], dtype=np.int64)
-    moved = dataclasses.replace(values, entity=entity)
-    return moved.take(np.lexsort((moved.ordinal, moved.batch, moved.entity)))
+    rows = read_bulk(view, feature.table, [feature.rid], VALUE_COLUMNS)
+    entity = rows.columns["entity"]
+    for old, new in list_aliases(view).items():
+        entity[entity == old] = new
+    found = FeatureValues(
+        batch=rows.batch,
+        ordinal=rows.ordinal,
+        entity=entity,
+        value=rows.columns["value"],
+        missing=rows.missing["value"],
+        rater=rows.columns["rater"],
+        at=rows.columns["at"],
+        reason=rows.columns["reason"],
+        adjudicated=rows.columns["adjudicated"].astype(np.bool_),
+        origin=rows.origin,
+        told=rows.told,
+    )
+    return found.take(np.lexsort((found.ordinal, found.batch, found.entity)))
 
 
 def add_feature(tx: Transaction, fields: dict[str, Any]) -> None:

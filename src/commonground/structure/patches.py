@@ -34,8 +34,7 @@ class Patch:
     @property
     def head(self) -> list[str]:
         """The lines before the first hunk."""
-        lines = self.text.split("\n")
-        return lines[: next((place for place, line in enumerate(lines) if line.startswith("@@ ")), len(lines))]
+        return self.text.partition("\n@@ ")[0].split("\n")
 
     @property
     def new_id(self) -> str | None:

@@ -7,7 +7,7 @@ criteria. Nested datasets lie in the same scope: what several of them reach is h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -25,11 +25,10 @@ from commonground.structure.entities import (
     BUCKET_ROWS,
     EntityType,
     get_table,
-    list_aliases,
     list_buckets,
     list_types,
 )
-from commonground.structure.features import Feature, get_feature
+from commonground.structure.features import Feature, FeatureValues, get_feature, read_values
 
 Rids = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -99,7 +98,6 @@ def _follow_links(view: View, kind: EntityType, rids: Rids) -> Iterator[tuple[Ri
 def list_parts(view: View, scope: Scope) -> Iterator[Part]:
     """Every part of a scope, one at a time: memory holds one bucket."""
     yield from _membership_parts(view, scope)
-    aliases = list_aliases(view)
     used_terms: set[Rid] = set()
     used_raters: set[Rid] = set()
     for kind in sorted(scope.entities):
@@ -110,8 +108,10 @@ def list_parts(view: View, scope: Scope) -> Iterator[Part]:
             yield part
     for feature in scope.features:
         rids = scope.entities.get(feature.type, np.empty(0, dtype=np.int64))
-        for number, inside in _buckets(rids, list_buckets(view, feature.type)):
-            part = _value_part(view, feature, number, rids[inside], aliases)
+        values = read_values(view, feature)
+        values = values.take(np.flatnonzero(np.isin(values.entity, rids)))
+        for number, inside in _buckets(values.entity, list_buckets(view, feature.type)):
+            part = _value_part(feature, number, values.take(inside))
             _collect(used_raters, part, ["rater"])
             if feature.holds is Holds.TERM:
                 _collect(used_terms, part, ["value"])
@@ -149,20 +149,25 @@ def _entity_part(view: View, kind: EntityType, number: int, rids: Rids) -> Part:
     return Part(f"entities/{kind.place}", number, _columns(names, types, rows), ("rid",))
 
 
-def _value_part(view: View, feature: Feature, number: int, rids: Rids, aliases: Mapping[Rid, Rid]) -> Part:
-    names = ["batch", "ordinal", "entity", "value", "rater", "at", "reason", "adjudicated", "origin", "told"]
-    types = ["int", "int", "int", feature.holds.stored, "int", "int", "text", "int", "int", "int"]
-    selected = view.live_batches(feature.table, feature.rid).subquery()
-    statement = sa.select(*(selected.c[name] for name in names))
-    inside = statement.where(selected.c.entity >= int(rids[0]), selected.c.entity <= int(rids[-1]))
-    wanted = set(rids.tolist())
-    rows = [row for row in view.connection.execute(inside) if row.entity in wanted]
-    merged = [old for old, new in aliases.items() if new in wanted]
-    for start in range(0, len(merged), 500):
-        found = view.connection.execute(statement.where(selected.c.entity.in_(merged[start : start + 500])))
-        rows += [(*row[:2], aliases[row.entity], *row[3:]) for row in found]
-    rows.sort(key=itemgetter(2, 0, 1))
-    return Part(f"values/{feature.rid}", number, _columns(names, types, rows), ("entity", "batch", "ordinal"))
+def _value_part(feature: Feature, number: int, values: FeatureValues) -> Part:
+    def ints(name: str) -> Column:
+        """A column in which 0 stands for nothing."""
+        cells = getattr(values, name).astype(np.int64)
+        return Column(name, "int", cells, cells == 0)
+
+    columns = (
+        Column("batch", "int", values.batch),
+        Column("ordinal", "int", values.ordinal),
+        Column("entity", "int", values.entity),
+        Column("value", feature.holds.stored, values.value, values.missing),  # type: ignore[arg-type]
+        ints("rater"),
+        ints("at"),
+        Column("reason", "text", values.reason, np.equal(values.reason, None)),
+        ints("adjudicated"),
+        ints("origin"),
+        Column("told", "int", values.told),
+    )
+    return Part(f"values/{feature.rid}", number, columns, ("entity", "batch", "ordinal"))
 
 
 def _rows_part(view: View, name: str, table: sa.Table, rids: Sequence[Rid], more: Sequence[str]) -> Part:
@@ -208,5 +213,7 @@ def _columns(names: Sequence[str], types: Sequence[str], rows: Sequence[Any]) ->
 
 def _collect(into: set[Rid], part: Part, names: Sequence[str]) -> None:
     for column in part.columns:
-        if column.name in names:
+        if column.name in names and isinstance(column.values, np.ndarray):
+            into.update(np.unique(column.values[~np.asarray(column.missing)]).tolist())
+        elif column.name in names:
             into.update(int(value) for value in list(column.values) if value is not None)  # type: ignore[call-overload]

@@ -153,13 +153,19 @@ def _hits(rule: Rule, text: str, start: int, end: int) -> Iterator[_Span]:
 def _lines_with(
     hints: tuple[str, ...], low: str, starts: list[int], known: dict[str, list[tuple[int, int]]]
 ) -> list[tuple[int, int]]:
-    """The lines, as first and last place, that hold one of the hints."""
+    """The lines that hold one of the hints, neighbours together, as first and last place."""
     found: set[tuple[int, int]] = set()
     for hint in hints:
         if hint not in known:
             known[hint] = _lines_with_one(hint, low, starts)
         found.update(known[hint])
-    return sorted(found)
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(found):
+        if joined and joined[-1][1] == start:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _lines_with_one(hint: str, low: str, starts: list[int]) -> list[tuple[int, int]]:

@@ -128,7 +128,7 @@ def _values(name: str, kind: str) -> sa.Table:
         [
             Field("entity", "int", required=True, indexed=True),
             Field("value", kind),
-            Field("rater", "int", indexed=True),
+            Field("rater", "int"),
             Field("at", "int"),
             Field("reason", "text"),
             Field("adjudicated", "int"),

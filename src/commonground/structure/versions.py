@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
@@ -176,7 +177,13 @@ def read_table(blobs: BlobStore, manifest: Manifest, name: str, columns: Sequenc
 
 def to_arrow(columns: Sequence[Column]) -> pa.Table:
     """Columns as an Arrow table."""
-    return pa.table({column.name: pa.array(column.values, ARROW[column.type]) for column in columns})
+    return pa.table(
+        {column.name: pa.array(column.values, ARROW[column.type], mask=_mask(column)) for column in columns}
+    )
+
+
+def _mask(column: Column) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
+    return None if column.missing is None else np.asarray(column.missing, dtype=np.bool_)
 
 
 def _digest(part: Part) -> str:

@@ -140,7 +140,7 @@ def tell_heart(scene: Scene, found: Heart) -> None:
     tell.line()
     tell.bar("model A", found.get_common("auc of first"), show_auc(found.get_common("auc of first")), LOW, HIGH)
     tell.bar("model C", found.get_common("auc of second"), show_auc(found.get_common("auc of second")), LOW, HIGH)
-    tell.scale(".5 a coin", "1 every one found", 16)
+    tell.scale(".5 a coin", "1 all told apart", 16)
     one, other = found.get_common("auc of first"), found.get_common("auc of second")
     difference = round(other, 4) - round(one, 4)
     tell.line()
@@ -158,7 +158,7 @@ def _tell_steps(tell: Teller, found: Heart) -> None:
     out, benign, malignant = found.out, found.benign, found.malignant
     added = benign.get_metric("nodules") - out.get_metric("nodules")
     tell.table(
-        ("", "malignant if", "AUC", "change", "effect of"),
+        ("", "nodules; malignant if", "AUC", "change", "effect of"),
         [
             ("A", f"{out.get_metric('nodules'):,.0f} nodules without a 3; {out.rule}", show_auc(out.auc), "", ""),
             (
@@ -181,7 +181,7 @@ def _tell_steps(tell: Teller, found: Heart) -> None:
     tell.line()
     for name, run in (("A", out), ("B  3 is benign", benign), ("C  3 is malignant", malignant)):
         tell.bar(name if name != "A" else "A  3 is left out", run.auc, show_auc(run.auc), LOW, HIGH, wide=18)
-    tell.scale(".5 a coin", "1 every one found", 18)
+    tell.scale(".5 a coin", "1 all told apart", 18)
 
 
 def _tell_record(scene: Scene, found: Heart) -> None:

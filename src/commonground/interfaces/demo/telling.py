@@ -21,7 +21,7 @@ WIDEST, NARROWEST, INDENT = 92, 60, "    "
 HOLDS, OPEN, GAP, ACT = "green", "yellow", "bright_black", "cyan"
 MINUS = "\N{MINUS SIGN}"
 _PLAIN = str.maketrans(
-    {"│": "|", "─": "-", "█": "#", "░": ".", "✓": "+", "✗": "x", "▲": "!", "◌": "?", "●": "*", "·": "-", MINUS: "-"}
+    {"│": "|", "─": "-", "━": "=", "╌": "-", "✓": "+", "✗": "x", "▲": "!", "◌": "?", "●": "*", "·": "-", MINUS: "-"}
     | {
         "“": '"',
         "”": '"',
@@ -104,8 +104,8 @@ class Teller:
         """A figure on a scale from low to high."""
         room = self.width - len(INDENT) - wide - 2 - 8
         filled = round(room * min(1.0, max(0.0, (value - low) / (high - low))))
-        rest = "░" * (room - filled)
-        self._print(Text.assemble(f"{INDENT}{label:<{wide}}  ", "█" * filled, (rest, GAP), f"{shown:>8}"))
+        rest = "╌" * (room - filled)
+        self._print(Text.assemble(f"{INDENT}{label:<{wide}}  ", "━" * filled, (rest, GAP), f"{shown:>8}"))
 
     def scale(self, left: str, right: str, wide: int = 16) -> None:
         """The two ends of the bars above."""

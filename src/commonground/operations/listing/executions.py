@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from commonground.operations.verb import Param, Verb
 
-_EXECUTION = Param(
-    "execution", "Its id, the beginning of it, or its name.", required=True, positional=True
-)
+_EXECUTION = Param("execution", "Its id, the beginning of it, or its name.", required=True, positional=True)
 
 VERBS: tuple[Verb, ...] = (
     Verb(

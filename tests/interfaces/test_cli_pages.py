@@ -1,0 +1,191 @@
+"""Pages and what stands under the command line: widths, figures, plain data, options, and the errors nobody expects."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from rich.console import Console
+
+from commonground.errors import InvalidInput
+from commonground.identity import Rid, show_rid
+from commonground.interfaces.cli.failing import report_unexpected
+from commonground.interfaces.cli.options import build_options, read_arguments
+from commonground.interfaces.cli.page import (
+    Cell,
+    Column,
+    Page,
+    Table,
+    quote,
+    show_bytes,
+    show_count,
+    show_figure,
+    show_seconds,
+)
+from commonground.interfaces.cli.plain_data import as_plain
+from commonground.interfaces.cli.printing import render_plain
+from commonground.interfaces.cli.rich_printing import print_page
+from commonground.operations.registry import VERBS
+from commonground.operations.verb import Param, Verb
+
+CG = str(Path(sys.executable).with_name("cg"))
+PAGE = Page(
+    "Two datasets.",
+    blocks=(
+        Table(
+            (Column("dataset"), Column("members", right=True), Column("why", wraps=True)),
+            (
+                (Cell("nodules"), Cell("2,679"), quote("Because the board wanted to see all of them " * 3)),
+                (Cell("結節"), Cell("9"), quote(None)),
+            ),
+        ),
+    ),
+    hints=("cg status",),
+)
+
+
+@pytest.mark.parametrize("width", [60, 80, 132])
+def test_a_page_fits_the_terminal(width: int) -> None:
+    """No line of a page is wider than the terminal, figures stay right-aligned, and a gap is said."""
+    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=True)
+    print_page(PAGE, console=console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = text.splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= width
+    ends = [line.index("2,679") + 5 for line in lines if "2,679" in line] + [
+        line.index("members") + 7 for line in lines if "members" in line
+    ]
+    assert len(set(ends)) == 1
+    assert "┄ no reason given" in text
+
+
+def test_plain_rows_are_never_cut() -> None:
+    """Plain text has the whole of a long reason on one line, and columns line up also behind wide letters."""
+    lines = render_plain(PAGE).splitlines()
+    nodules = next(line for line in lines if line.startswith("nodules"))
+    other = next(line for line in lines if line.startswith("結節"))
+    assert nodules.count("Because the board") == 3
+    assert nodules.index("2,679") + 5 == other.index("9") + 1 + 2
+
+
+def test_figures_are_said_as_people_read_them() -> None:
+    """Counts have their noun in the right number, sizes and times a unit, and what is no number is said in words."""
+    assert show_count(1, "nodule") == "1 nodule"
+    assert show_count(2679, "nodule") == "2,679 nodules"
+    assert show_count(0, "entity", "entities") == "0 entities"
+    assert [show_bytes(size) for size in (1, 999, 1000, 1_230_000)] == ["1 byte", "999 bytes", "1 kB", "1.23 MB"]
+    assert [show_seconds(time) for time in (4.21, 200, 7500)] == ["4.21 s", "3 min 20 s", "2 h 5 min"]
+    assert show_figure(math.nan) == "not a number"
+    assert show_figure(None) == "┄"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record with an id among its fields."""
+
+    rid: Rid
+    others: tuple[Rid, ...]
+    rows: int
+    figure: float
+
+
+def test_plain_data_shows_ids_and_keeps_to_json() -> None:
+    """Fields that hold ids become their characters, other whole numbers stay, and NaN is text: all of it is JSON."""
+    record = Record(7, (8, 9), 10, math.nan)
+    told = as_plain({"one": record, "array": np.array([1, 2]), "path": Path("a"), "bytes": b"\x01"})
+    assert told["one"] == {"rid": show_rid(7), "others": [show_rid(8), show_rid(9)], "rows": 10, "figure": "nan"}
+    assert told["array"] == [1, 2]
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+
+
+def test_every_verb_has_a_command_whose_options_do_not_collide() -> None:
+    """For each verb no spelling of an option stands for two, and every parameter can be given."""
+    for verb in VERBS.values():
+        parameters = build_options(verb)
+        spelled = [name for parameter in parameters for name in parameter.opts if name.startswith("-")]
+        assert len(spelled) == len(set(spelled)), verb.name
+        assert {param.name for param in verb.params} <= {parameter.name for parameter in parameters}
+
+
+VERB = Verb(
+    "try it",
+    "none",
+    "none",
+    "Try.",
+    "reader",
+    writes=False,
+    params=(
+        Param("links", "", many=True),
+        Param("terms", "", type="pairs", many=True),
+        Param("values", "", type="json", many=True),
+        Param("keys", "", many=True),
+        Param("folder", "", type="path"),
+        Param("ordered", "", type="flag"),
+        Param("least", "", type="real"),
+    ),
+)
+
+
+def test_options_become_arguments_of_the_verb(tmp_path: Path) -> None:
+    """Links, pairs, JSON, keys from a file, paths, flags and numbers are read; what was not given is left out."""
+    (tmp_path / "keys").write_text("a\n\n b \n", encoding="utf-8-sig")
+    command = click.Command("it", params=build_options(VERB))
+    words = ["--link", "site", "--link", "ward=Hospital", "--term", "side=Side", "--value", "3", "--value", "left"]
+    words += ["--keys", f"@{tmp_path / 'keys'}", "--key", "c", "--folder", "x", "--least", "0.5"]
+    with command.make_context("it", words) as context:
+        read = read_arguments(VERB, context.params)
+    assert read == {
+        "links": {"site": "site", "ward": "Hospital"},
+        "terms": {"side": "Side"},
+        "values": [3, "left"],
+        "keys": ["a", "b", "c"],
+        "folder": Path("x"),
+        "least": 0.5,
+    }
+
+
+def test_all_faults_of_options_come_at_once() -> None:
+    """Two unreadable options are both named in one error."""
+    with pytest.raises(InvalidInput) as caught:
+        read_arguments(VERB, {"terms": ("side",), "values": ("{",), "keys": ()})
+    assert len(caught.value.faults) == 2
+
+
+def test_the_unexpected_is_short_unless_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that nobody thought of gives three lines; with CG_DEBUG=1 the traceback follows."""
+    monkeypatch.delenv("CG_DEBUG", raising=False)
+    report_unexpected(ZeroDivisionError("boom"), as_json=False)
+    assert len(capsys.readouterr().err.splitlines()) == 3
+    monkeypatch.setenv("CG_DEBUG", "1")
+    report_unexpected(ZeroDivisionError("boom"), as_json=True)
+    told, _, rest = capsys.readouterr().err.partition("\n")
+    assert json.loads(told)["code"] == "unexpected"
+    assert "ZeroDivisionError: boom" in rest
+
+
+def test_stopping_is_clean(tmp_path: Path) -> None:
+    """Ctrl-C while a command waits leaves with 130, a sentence and no traceback."""
+    given = {**os.environ, "CG_PERSON": "Reader One"}
+    subprocess.run([CG, "init", "."], cwd=tmp_path, env=given, capture_output=True, timeout=60, check=True)
+    words = [CG, "dataset", "create", "x", "--type", "T", "--keys", "@-"]
+    process = subprocess.Popen(
+        words, cwd=tmp_path, env=given, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said.strip() == "Stopped. What was not committed was not written; `cg log` shows what was."

@@ -1,0 +1,189 @@
+"""Whatever cuts a run off, and wherever: one truthful execution, delivered once, with all that it had recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commonground.identity import show_rid
+from commonground.operations import run_spool
+from commonground.operations.delivery import needs_sync, sync
+from commonground.operations.session import Session
+from commonground.operations.studies import create_study, open_study
+from commonground.store.faults import MARK, PLAN
+from commonground.structure import executions
+
+SCRIPT = """
+    import os
+    from pathlib import Path
+    from commonground.interfaces.client.run import Run
+    from commonground.operations.studies import open_study
+    study = open_study(Path(os.environ["STUDY"]))
+    with Run(study, intent="why", params={"a": 1}, name="cut") as run:
+        for step in range(3):
+            run.log({"auc": step / 10}, step=step)
+        run.save(b"weights", name="model.bin", kind="model")
+        Path("logged").touch()
+    Path("ended").touch()
+"""
+POINTS = [
+    "run.start:1",
+    "run.finish:1",
+    "changes.lock:1",
+    "changes.lock:2",
+    "changes.link:1",
+    "changes.link:2",
+    "database.before_commit:1",
+    "database.before_commit:2",
+    "database.after_commit:1",
+    "database.after_commit:2",
+    "spool.open:1",
+    "spool.append:2",
+    "spool.append:4",
+    "spool.append:7",
+    "files.open:1",
+    "blobs.stage:1",
+    "blobs.staged:1",
+    "blobs.synced:1",
+    "blobs.publish:1",
+    "blobs.published:1",
+    "files.sync_folder:1",
+    "blobs.published:2",
+]
+
+
+def run_script(folder: Path, study: Path, fault: str = "") -> int:
+    """Run the script in a process of its own, with a planned fault; returns its exit status."""
+    environment = {**os.environ, "STUDY": str(study), MARK: "1"}
+    environment.pop(PLAN, None)
+    if fault:
+        environment[PLAN] = fault
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(SCRIPT)], cwd=folder, env=environment, check=False, capture_output=True
+    )
+    return done.returncode
+
+
+def records_of(session: Session) -> list[Any]:
+    found = session.read("execution find")
+    return [session.read("execution get", execution=one.execution.rid) for one in found]
+
+
+@pytest.mark.parametrize("place", POINTS)
+def test_kill_at_any_point_leaves_one_truthful_execution(tmp_path: Path, place: str) -> None:
+    """After kill -9 there is at most one execution; once it had logged, nothing of it is missing; a second sync is nothing."""
+    study, work = tmp_path / "study", tmp_path / "work"
+    work.mkdir()
+    create_study(study, name="Test study").ground.close()
+    assert run_script(work, study, f"{place}:kill") in {-signal.SIGKILL, 0}
+    session = open_study(study)
+    try:
+        sync(session)
+        assert sync(session) == []
+        records = records_of(session)
+        with session.ground.view() as view:
+            assert executions.list_leases(view) == []
+            assert executions.list_running(view) == []
+        if (work / "logged").exists():
+            (record,) = records
+            assert record.metrics["auc"].points == 3
+            assert "model.bin" in {named.name for _, named in record.outputs}
+            assert record.params == {"a": 1}
+            assert record.intent == "why"
+        else:
+            assert len(records) <= 1
+        for record in records:
+            wanted = {"finished"} if (work / "ended").exists() else {"finished", "lost"}
+            assert record.execution.status in wanted
+            assert record.execution.status == "finished" or record.execution.reason
+    finally:
+        session.ground.close()
+
+
+@pytest.mark.parametrize("fault", ["database.before_commit:1:eio!", "changes.link:2:enospc!", "blobs.publish:1:eio!"])
+def test_faults_of_the_disk_do_not_stop_the_work(tmp_path: Path, fault: str) -> None:
+    """If the catalogue cannot be written, from the start or at the end, the program ends well and all is delivered later."""
+    study, work = tmp_path / "study", tmp_path / "work"
+    work.mkdir()
+    create_study(study, name="Test study").ground.close()
+    assert run_script(work, study, fault) == 0
+    session = open_study(study)
+    try:
+        (done,) = sync(session)
+        assert (done.status, done.outcome) == ("finished", "delivered")
+        (record,) = records_of(session)
+        assert record.metrics["auc"].points == 3
+        assert record.intent == "why"
+    finally:
+        session.ground.close()
+
+
+def begin_elsewhere(session: Session, *, seen_at: int) -> int:
+    """An execution of a process on another machine."""
+    done = session.write("execution start", name="far away")
+    rid = int(done.plan.args["execution"]["rid"])
+    mark = {"host": "elsewhere/0/0", "pid": 1, "boot_id": "b", "start": 1}
+    with session.ground.database.write() as connection:
+        executions.hold_lease(connection, rid, json.dumps(mark), "/nowhere", seen_at)
+    return rid
+
+
+def test_a_silent_run_elsewhere_is_lost_only_after_its_lease(session: Session) -> None:
+    """Nobody can see whether a process on another machine lives; it counts as lost when it was silent for too long."""
+    now = session.ground.clock()
+    begin_elsewhere(session, seen_at=now)
+    assert needs_sync(session)
+    assert sync(session) == []
+    rid = begin_elsewhere(session, seen_at=now - 3_600_000_000)
+    (closed,) = sync(session)
+    assert (closed.execution, closed.status) == (rid, "lost")
+    assert "15 minutes" in session.read("execution get", execution=rid).execution.reason
+
+
+def test_a_damaged_spool_is_delivered_with_its_holes_told(tmp_path: Path) -> None:
+    """A line that was overwritten is left out and told; all others are kept."""
+    study, work = tmp_path / "study", tmp_path / "work"
+    work.mkdir()
+    create_study(study, name="Test study").ground.close()
+    assert run_script(work, study, "run.finish:1:kill") == -signal.SIGKILL
+    ((_, folder),) = run_spool.list_folders(study / ".commonground" / "spool")
+    (path,) = folder.glob("run-*.spool")
+    lines = path.read_bytes().splitlines(keepends=True)
+    broken = next(place for place, line in enumerate(lines) if b" m {" in line)
+    lines[broken] = b"x" * (len(lines[broken]) - 1) + b"\n"
+    path.write_bytes(b"".join(lines))
+    session = open_study(study)
+    try:
+        (done,) = sync(session)
+        assert done.outcome == "delivered"
+        (record,) = records_of(session)
+        assert record.metrics["auc"].points == 2
+        assert any("damaged" in note for note in record.execution.details["holes"])
+    finally:
+        session.ground.close()
+
+
+def test_a_spool_of_another_study_stays(tmp_path: Path) -> None:
+    """A spool without its start, in a study that does not know the execution, is told and left as it is."""
+    session = create_study(tmp_path / "study", name="Test study")
+    try:
+        folder = run_spool.folder_of(session.ground.spool_folder, session.ground.mint.one())
+        folder.mkdir()
+        rid = run_spool.list_folders(session.ground.spool_folder)[0][0]
+        writer = run_spool.RunWriter(folder / "run-1.spool", execution=rid)
+        writer.append(run_spool.METRIC, {"s": 0, "a": 1, "v": {"auc": 0.5}})
+        writer.close()
+        (told,) = sync(session)
+        assert told.status is None
+        assert show_rid(rid) in told.outcome
+        assert folder.is_dir()
+    finally:
+        session.ground.close()
