@@ -101,6 +101,11 @@ def test_decimal_commas_are_found_by_column(write):
     assert read(inspect(write("a;b\n3,5;1.234\n4,25;2.345\n"), types={"b": "text"}))["b"] == ["1.234", "2.345"]
 
 
+def test_a_decimal_comma_anywhere_puts_points_in_doubt(write):
+    """Also with commas between the cells: one column with quoted decimal commas, another with 1.234 only."""
+    assert faults(inspect(write('a,b\n"3,5",1.234\n"0,5",2.345\n'))) == [("doubtful-number", None, None, "b")]
+
+
 def test_points_in_a_file_with_semicolons_ask_unless_one_is_certain(write):
     """Semicolons suggest a decimal comma, so 1.234 alone is in doubt; 0.5 anywhere settles it."""
     assert faults(inspect(write("a;b\n1.234;x\n"))) == [("doubtful-number", None, None, "a")]

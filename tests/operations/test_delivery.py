@@ -184,6 +184,6 @@ def test_a_spool_of_another_study_stays(tmp_path: Path) -> None:
         (told,) = sync(session)
         assert told.status is None
         assert show_rid(rid) in told.outcome
-        assert folder.is_dir()
+        assert [path.name for path in folder.iterdir()] == ["run-1.spool"]
     finally:
         session.ground.close()

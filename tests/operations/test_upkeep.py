@@ -104,7 +104,7 @@ def test_a_backup_inside_the_study_is_refused(filled):
 
 
 def test_an_erasure_made_after_the_backup_is_made_again(filled, tmp_path):
-    """Restored with today's list of erasures, a patient erased since the backup is erased again, and the rest is whole."""
+    """Restored with today's list of erasures, a patient erased since is erased again, and the rest is whole."""
     filled.read("backup", folder=str(tmp_path / "copy"), check=False)
     filled.write("erase", type="Patient", key="b", basis="withdrawn consent")
     listed = filled.ground.folder / restoring.ERASED

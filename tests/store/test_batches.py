@@ -17,11 +17,13 @@ from commonground.structure.tables import value_int, value_real, value_text
 
 
 def count(database, table):
+    """How many rows a table has."""
     with database.read() as connection:
         return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
 
 
 def live(database, table, subject=None):
+    """The bulk rows that are there now."""
     with database.read() as connection:
         number, _ = changes.head(connection)
         return connection.execute(

@@ -35,7 +35,8 @@ WRITER = textwrap.dedent("""
         with database.write() as connection:
             tx = changes.begin(connection)
             tx.insert(thing, [{"rid": rid, "count": number}])
-            told.append((changes.append(tx, plan=rid, verb="w", args={}, why=None, actor=Actor(), recorded_at=1).id, rid))
+            done = changes.append(tx, plan=rid, verb="w", args={}, why=None, actor=Actor(), recorded_at=1)
+            told.append((done.id, rid))
         longest = max(longest, time.monotonic() - began)
         with database.read() as connection:
             found = connection.execute(sa.select(thing.c.since).where(thing.c.rid == rid)).scalar()
@@ -46,6 +47,7 @@ WRITER = textwrap.dedent("""
 
 
 def count(opened, table):
+    """How many rows a table has."""
     with opened.read() as connection:
         return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
 
@@ -120,7 +122,7 @@ def test_nothing_is_visible_before_the_commit(database, thing, change):
 
 def test_a_new_table_is_rolled_back_with_its_change(database, change):
     """A table made in a change that fails is not there afterwards, and can then be made."""
-    with pytest.raises(RuntimeError), change() as tx:
+    with pytest.raises(RuntimeError), change() as tx:  # noqa: PT012 - what is done before the fault is the point
         tables.declare(tx.connection, "t_new", [Field("name", "text")])
         raise RuntimeError
     with database.read() as connection:
@@ -184,10 +186,10 @@ def test_a_damaged_file_is_told_as_damaged(tmp_path):
     """A file that is no database, and one whose pages were overwritten, raise Corrupt."""
     path = tmp_path / "no.sqlite"
     path.write_bytes(b"this is no database at all, but long enough to be looked at" * 50)
-    with pytest.raises(Corrupt):
-        opened = Database(f"sqlite:///{path}")
-        with opened.read() as connection:
-            connection.exec_driver_sql("SELECT 1 FROM sqlite_master")
+    opened = Database(f"sqlite:///{path}")
+    with pytest.raises(Corrupt), opened.read() as connection:
+        connection.exec_driver_sql("SELECT 1 FROM sqlite_master")
+    opened.close()
 
 
 def test_a_fork_may_not_use_the_study(database):
@@ -212,7 +214,7 @@ def test_a_fork_may_not_use_the_study(database):
 
 
 def test_every_connection_is_durable_and_safe(database):
-    """SQLite: write-ahead log, full sync, secure delete, no memory map. PostgreSQL: no JIT, one time zone, snapshots."""
+    """SQLite: write-ahead log, full sync, secure delete, no map. PostgreSQL: no JIT, one time zone, snapshots."""
     with database.read() as connection:
         if database.dialect == "sqlite":
             wanted = {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1, "foreign_keys": 1, "mmap_size": 0}

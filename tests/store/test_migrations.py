@@ -44,10 +44,12 @@ def test_another_schema_is_refused_with_what_to_do(database, monkeypatch):
 
 
 def add_colour(connection):
+    """A step that adds a column."""
     connection.exec_driver_sql("ALTER TABLE meta ADD COLUMN colour TEXT")
 
 
 def fail(_):
+    """A step that fails."""
     raise RuntimeError
 
 

@@ -45,13 +45,8 @@ def test_classes_without_history_have_no_life_span():
         assert [c.name for c in table.primary_key] == ["k"]
 
 
-@pytest.mark.parametrize("value", ["text", 1.5, b"x"])
-def test_sqlite_tables_are_strict(database, value):
-    """SQLite refuses a value of another type even when no check of ours stands before it."""
-    if database.dialect != "sqlite":
-        value = "text"
-    with pytest.raises(Exception, match="rule of its table|invalid input syntax"), database.write() as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO edge (rid, src, dst, relation, salt, since) VALUES (1, %s, 1, 'x', '', 1)"
-            % {"text": "'text'", 1.5: "'1.5'", b"x": "'x'"}[value]
-        )
+def test_sqlite_tables_are_strict(database):
+    """Either engine refuses a value of another type even when no check of ours stands before it."""
+    statement = "INSERT INTO edge (rid, src, dst, relation, salt, since) VALUES (1, 'text', 1, 'x', '', 1)"
+    with pytest.raises(Exception, match=r"rule of its table|invalid input syntax"), database.write() as connection:
+        connection.exec_driver_sql(statement)

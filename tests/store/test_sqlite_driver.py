@@ -45,7 +45,7 @@ def test_no_safe_driver_is_an_error(monkeypatch):
     """When every module at hand links an old SQLite, or none is there, the error names the remedy."""
     old = type("Old", (), {"sqlite_version_info": (3, 40, 1)})
     monkeypatch.setattr(sqlite_driver.importlib, "import_module", lambda _: old)
-    with pytest.raises(UnsafeEngine, match="3.40.1"):
+    with pytest.raises(UnsafeEngine, match=r"3\.40\.1"):
         sqlite_driver.load_driver()
 
     def missing(name):

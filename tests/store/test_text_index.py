@@ -25,6 +25,7 @@ def filled(database):
 
 
 def found(database, query, **narrow):
+    """What a search finds."""
     with database.read() as connection:
         return text_index.search(connection, query, **narrow)
 

@@ -13,6 +13,7 @@ from commonground.store.transaction import digest_of
 
 
 def rows_of(database, thing):
+    """All rows of the table, by change and rid."""
     with database.read() as connection:
         return connection.execute(sa.select(thing).order_by(thing.c.since, thing.c.rid)).mappings().all()
 
@@ -102,7 +103,7 @@ def test_an_exception_leaves_nothing(database, thing, change):
     """Rows, ended rows, registered ids and the change itself vanish together when the block fails."""
     with change() as tx:
         tx.insert(thing, [{"rid": 1, "label": "a"}])
-    with pytest.raises(RuntimeError), change() as tx:
+    with pytest.raises(RuntimeError), change() as tx:  # noqa: PT012 - what is done before the fault is the point
         tx.end(thing, [1])
         tx.insert(thing, [{"rid": 2, "label": "b"}])
         tx.register(Kind.ENTITY, [2])
@@ -137,7 +138,7 @@ def test_replace_keeps_the_old_version(database, thing, change):
     ]
 
 
-def test_two_living_rows_that_must_differ_are_a_conflict(database, change):
+def test_two_living_rows_that_must_differ_are_a_conflict(change):
     """A unique rule of a table becomes a Conflict that says so, not a driver's error."""
     retired = schema.retired
     with change() as tx:
@@ -149,7 +150,7 @@ def test_two_living_rows_that_must_differ_are_a_conflict(database, change):
         tx.insert(retired, [{"rid": 3, "batch": 5, "ordinal": 0}])
 
 
-def test_a_missing_required_value_is_bad_input(database, change):
+def test_a_missing_required_value_is_bad_input(change):
     """A row without a value that its table requires is InvalidInput on both engines."""
     with pytest.raises(InvalidInput, match="rule of its table"), change() as tx:
         tx.insert(schema.retired, [{"rid": 1, "batch": 5}])

@@ -20,11 +20,13 @@ step = st.lists(
 
 
 def view_at(connection, number):
+    """A view as of a change."""
     newest, _ = changes.head(connection)
     return View(connection, number, number == newest)
 
 
 def seen(view, thing):
+    """What a view shows of the table."""
     return {row.rid: row.count for row in view.list_rows(thing)}
 
 

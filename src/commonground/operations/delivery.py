@@ -128,6 +128,11 @@ def _deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
                 deliver_start(session, gathered)
                 shutil.rmtree(folder, ignore_errors=True)
                 return Delivered(rid, gathered.start["args"]["execution"]["status"], "delivered")
+            if gathered.start is None and not _is_known(session, rid):
+                if not gathered.nothing:
+                    raise _stray(rid)
+                shutil.rmtree(folder, ignore_errors=True)
+                return Delivered(rid, None, "cut off before it had begun")
             final = gathered.final or _write_final(session, gathered)
             _commit(session, gathered, final)
             point("deliver.after")
@@ -148,6 +153,14 @@ def deliver_start(session: Session, gathered: Gathered) -> None:
         session.commit(plan, told.get("why"), made_at=told.get("made_at"))
 
 
+def _stray(rid: Rid) -> StorageError:
+    return StorageError(
+        f"The start of execution {show_rid(rid)} is not on record, and its spool does not hold it.",
+        todo="Deliver the spool to the study that it belongs to.",
+        kept="The spool was left as it is.",
+    )
+
+
 def _has_ended(start: Mapping[str, Any]) -> bool:
     """Whether the start says that the execution failed before it ran."""
     return Status(start["args"]["execution"]["status"]) in ENDED
@@ -156,12 +169,6 @@ def _has_ended(start: Mapping[str, Any]) -> bool:
 def _commit(session: Session, gathered: Gathered, final: Mapping[str, Any], *, started: bool = False) -> None:
     if not started:
         deliver_start(session, gathered)
-    if not started and not _is_known(session, gathered.execution):
-        raise StorageError(
-            f"The start of execution {show_rid(gathered.execution)} is not on record, and its spool does not hold it.",
-            todo="Deliver the spool to the study that it belongs to.",
-            kept="The spool was left as it is.",
-        )
     for told in gathered.values:
         edge = write_values(session, gathered.execution, told)
         gathered.edges[edge["rid"]] = edge

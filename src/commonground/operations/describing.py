@@ -107,11 +107,7 @@ def _dataset(on: Reading, rid: Rid) -> list[Fact]:
     membership = datasets.read_members(view, datasets.list_inside(view, rid))
     named = naming.name_things(view, [*datasets.list_named_features(view, rid), *set(membership.type.tolist())])
     facts = [
-        Fact(
-            "newest release",
-            str(released[0].number) if released else None,
-            released[0].description if released else None,
-        ),
+        Fact("newest release", str(released[0].number) if released else "none yet"),
         Fact("members now", len(set(membership.entity.tolist()))),
     ]
     facts += [

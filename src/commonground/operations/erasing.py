@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from commonground.errors import Conflict, InvalidInput, NotFound
 from commonground.identity import Rid, show_rid
 from commonground.operations.plans import Plan, Reading
-from commonground.store import batches, changes, files, schema, text_index
+from commonground.store import batches, files, schema, text_index
 from commonground.store.bulk import insert_rows
 from commonground.store.ground import Ground
 from commonground.store.transaction import Shell, Transaction
@@ -76,7 +76,7 @@ def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:  # noqa
 def stage_erase(ground: Ground, plan: Plan) -> list[tuple[str, str, int, str]]:
     """Write the redacted forms of the parts: (blob, replacement, rows erased, digest now)."""
     rids = {rid for listed in plan.args["entities"].values() for rid in listed}
-    written = []
+    written: list[tuple[str, str, int, str]] = []
     ground.cache_folder.mkdir(parents=True, exist_ok=True)
     with ground.view() as view, tempfile.TemporaryDirectory(dir=ground.cache_folder) as workspace:
         done: set[str] = set()

@@ -121,7 +121,7 @@ def read_found(
     filter: str = "",
     order: str | None = None,
     limit: int = 100,
-    offset: int = 0,  # noqa: A002 - the word at every door
+    offset: int = 0,
 ) -> list[FoundExecution]:
     """Executions that meet a filter, the newest first unless an order is given; see structure/execution_filters.py."""
     if not 1 <= limit <= MOST or offset < 0:

@@ -87,6 +87,12 @@ class Gathered:
     notes: list[str] = field(default_factory=list)
     """What is damaged or missing."""
 
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing at all was recorded: the process was cut off before its first record."""
+        told = (self.start, self.final, self.closes, self.params, self.edges, self.said, self.assets, self.facts)
+        return not any((*told, self.values, self.points))
+
     def final_plan(self, final: Mapping[str, Any]) -> Plan:
         """The plan that ends the execution; the same for the same `final`."""
         outputs = [*self.assets, *(final[name] for name in ("log", "cells") if final.get(name))]

@@ -23,6 +23,8 @@ from commonground.store.batches import StagedBatch
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
 
+ATTEMPTS = 10
+
 
 class Session:
     """One person at work in one study."""
@@ -53,8 +55,15 @@ class Session:
             return _function(declared, "read")(on, **args)
 
     def write(self, verb: str, /, *, why: str | None = None, **args: Any) -> Committed:  # noqa: ANN401 - each verb has its own arguments
-        """Plan and commit."""
-        return self.commit(self.plan(verb, **args), why)
+        """Plan and commit; a verb that says how things shall be is planned anew if somebody else was faster."""
+        attempts = ATTEMPTS if get_verb(verb).states else 1
+        for attempt in range(1, attempts + 1):
+            try:
+                return self.commit(self.plan(verb, **args), why)
+            except Conflict:
+                if attempt == attempts:
+                    raise
+        raise AssertionError
 
     def commit(
         self,

@@ -47,3 +47,5 @@ class Verb:
     """Whether it prepares files before the lock is taken: `stage_release`."""
     finishes: bool = False
     """Whether something remains to be done after the change, which may be repeated: `finish_erase`."""
+    states: bool = False
+    """Whether it says how things shall be, so that after a conflict it is simply planned anew."""

@@ -121,7 +121,7 @@ def _array(given: Sequence[Any], kind: str) -> tuple[Array, Array]:
     if kind == "text":
         values = np.empty(len(given), dtype=object)
         values[:] = given
-        return values, np.equal(values, None)
+        return values, np.fromiter((value is None for value in given), dtype=np.bool_, count=len(given))
     dtype = np.float64 if kind == "real" else np.int64
     nothing = given.count(None)
     if not nothing:

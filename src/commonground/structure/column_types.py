@@ -54,12 +54,12 @@ def read_int(value: object) -> int:
     """A whole number within 64 bits."""
     if isinstance(value, bool | np.bool_):
         raise InvalidInput("true and false are not numbers")
-    whole = isinstance(value, int | np.integer) or (
-        isinstance(value, float | np.floating) and float(value).is_integer()
-    )
-    if not whole and not (isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value.strip())):
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value.strip()):
+        number = int(value)
+    elif isinstance(value, int | np.integer | float | np.floating) and value == value // 1:
+        number = int(value)
+    else:
         raise InvalidInput(f"{value!r} is not a whole number")
-    number = int(value)  # type: ignore[call-overload]
     if not -LARGEST - 1 <= number <= LARGEST:
         raise InvalidInput(f"{value!r} does not fit in 64 bits")
     return number

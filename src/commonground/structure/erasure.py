@@ -68,16 +68,16 @@ def measure_reach(view: View, kind: EntityType, start: Rid) -> Reach:
                 reach.entities[other] |= fresh
                 waiting.append((other, fresh))
     reach.keys = sorted({key for other, rids in reach.entities.items() for key in _keys(view, types[other], rids)})
-    rids = sorted(reach.rids)
+    everything = sorted(reach.rids)
     for table in (*VALUE_TABLES.values(), tables.member):
         reach.bulk[table.name] = [
             (row.batch, row.ordinal)
-            for part in _parts(rids)
+            for part in _parts(everything)
             for row in view.rows(sa.select(table.c.batch, table.c.ordinal).where(table.c.entity.in_(part)))
         ]
     slot = tables.slot
     reach.slots = [
-        row.rid for part in _parts(rids) for row in view.rows(sa.select(slot.c.rid).where(slot.c.scope.in_(part)))
+        row.rid for part in _parts(everything) for row in view.rows(sa.select(slot.c.rid).where(slot.c.scope.in_(part)))
     ]
     reach.assets = _assets(view, types, reach)
     reach.changes = _changes(view, reach.keys)
@@ -134,7 +134,7 @@ def _assets(view: View, types: dict[Rid, EntityType], reach: Reach) -> list[Asse
         table = get_table(view, kind)
         gone = reach.entities.get(kind.rid, set())
         for row in view.rows(sa.select(table.c.rid, *(table.c[place] for place in places))):
-            (own if row.rid in gone else others).update(rid for rid in row[1:] if rid is not None)
+            (own if row.rid in gone else others).update(int(rid) for rid in tuple(row)[1:] if rid is not None)
     return list_assets(view, sorted((own - others) | _sources(view, reach)))
 
 

@@ -106,7 +106,12 @@ class FeatureValues:
     def __len__(self) -> int:
         return len(self.entity)
 
-    def take(self, rows: np.ndarray[Any, Any]) -> FeatureValues:
+    @property
+    def without_reason(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """True where no reason was given."""
+        return np.fromiter((reason is None for reason in self.reason), dtype=np.bool_, count=len(self.reason))
+
+    def take(self, rows: np.ndarray[Any, Any] | slice) -> FeatureValues:
         """Some of the rows."""
         return FeatureValues(*(getattr(self, name)[rows] for name in FeatureValues.__slots__))
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _LONGEST = 500
+_STAR, _FOLDERS, _REST = "[^/]*", "(?:.*/)?", ".*"
+_ELASTIC = frozenset({_STAR, _FOLDERS, _REST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,19 @@ def is_ignored(path: str, rules: Sequence[IgnoreRule], *, folder: bool) -> bool:
 
 
 def _translate(glob: str) -> str:
-    return "".join(_pieces(glob))
+    """The expression of a glob; what follows a star is tied to it, so that no name makes it try all splits."""
+    pieces = list(_pieces(glob))
+    written: list[str] = []
+    while pieces:
+        piece = pieces.pop(0)
+        if piece != _STAR:
+            written.append(piece)
+            continue
+        fixed = []
+        while pieces and pieces[0] not in _ELASTIC:
+            fixed.append(pieces.pop(0))
+        written.append(f"[^/]*{''.join(fixed)}" if not pieces or not fixed else f"(?>[^/]*?{''.join(fixed)})")
+    return "".join(written)
 
 
 def _pieces(glob: str) -> Iterable[str]:
@@ -60,14 +74,14 @@ def _pieces(glob: str) -> Iterable[str]:
     while place < len(glob):
         rest = glob[place:]
         if rest.startswith("**/") and (place == 0 or glob[place - 1] == "/"):
-            yield "(?:.*/)?"
+            yield _FOLDERS
             place += 3
         elif rest == "**" and (place == 0 or glob[place - 1] == "/"):
-            yield ".*"
+            yield _REST
             place += 2
         elif rest.startswith("*"):
             stars = len(rest) - len(rest.lstrip("*"))
-            yield "[^/]*"
+            yield _STAR
             place += stars
         elif rest.startswith("?"):
             yield "[^/]"

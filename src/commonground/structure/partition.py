@@ -1,8 +1,8 @@
 """Seeded splits and subsamples that anybody can repeat: the same on every machine, with no random generator.
 
 Entities are put in order by SHA-256 of the seed and the key of their group (or of themselves), and the order is cut:
-the digest is of `split1 SEED group KEY` (or `subsample1`, or `stratum`), the key being the name of the label's Python
-type and what it prints, such as int5 or strward 3.
+the digest is of "split1 SEED group KEY" (or "subsample1", or "stratum"), the key being the Python type of the label and
+what it prints, such as int5 for the number 5 and str5 for the text.
 
 - Entities of one group never part. A group lies with the stratum that most of its entities have.
 - Without groups every stratum is divided to within one entity of its share, and so is the whole with two parts.

@@ -162,7 +162,7 @@ def _value_part(feature: Feature, number: int, values: FeatureValues) -> Part:
         Column("value", feature.holds.stored, values.value, values.missing),  # type: ignore[arg-type]
         ints("rater"),
         ints("at"),
-        Column("reason", "text", values.reason, np.equal(values.reason, None)),
+        Column("reason", "text", values.reason, values.without_reason),
         ints("adjudicated"),
         ints("origin"),
         Column("told", "int", values.told),
@@ -216,4 +216,4 @@ def _collect(into: set[Rid], part: Part, names: Sequence[str]) -> None:
         if column.name in names and isinstance(column.values, np.ndarray):
             into.update(np.unique(column.values[~np.asarray(column.missing)]).tolist())
         elif column.name in names:
-            into.update(int(value) for value in list(column.values) if value is not None)  # type: ignore[call-overload]
+            into.update(int(value) for value in list(column.values) if value is not None)

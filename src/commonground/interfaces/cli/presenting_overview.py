@@ -9,6 +9,8 @@ from commonground.interfaces.cli.page import GAP_SIGN, Block, Cell, Column, Page
 from commonground.interfaces.cli.presenting_reading import STATES, log_table
 from commonground.operations.overview import DatasetLine, Overview, RunLine
 
+FEATURES = 8
+
 
 def present_overview(answer: Overview, args: Mapping[str, Any]) -> Page:
     """The study at a glance."""
@@ -23,7 +25,7 @@ def present_overview(answer: Overview, args: Mapping[str, Any]) -> Page:
             (
                 Cell(kind.name, "strong"),
                 Cell(f"{kind.count:,}"),
-                Cell(", ".join(kind.features) or GAP_SIGN, "" if kind.features else "gap"),
+                _read_of(kind.features),
             )
             for kind in answer.types
         )
@@ -86,7 +88,7 @@ def runs_table(runs: Sequence[RunLine], total: int, failed: int) -> Table:
         for run in runs
     )
     columns = (Column("asked", wraps=True), Column("run"), Column("state"), Column("figures", wraps=True), Column("id"))
-    bad = f", {failed:,} of them not finished" if failed else ""
+    bad = f"; {failed:,} did not finish" if failed else ""
     return Table(columns, rows, f"Newest of {show_count(total, 'run')}{bad}")
 
 
@@ -104,6 +106,13 @@ def _standing(answer: Overview, changed: list[DatasetLine]) -> str:
         waiting = sum(line.newest is None for line in answer.datasets)
         return f"{waiting} of {show_count(len(answer.datasets), 'dataset')} not released yet."
     return f"{show_count(sum(kind.count for kind in answer.types), 'entity', 'entities')}, no dataset yet."
+
+
+def _read_of(names: Sequence[str]) -> Cell:
+    if not names:
+        return Cell(f"{GAP_SIGN} nothing yet", "gap")
+    more = f" and {len(names) - FEATURES:,} more" if len(names) > FEATURES else ""
+    return Cell(", ".join(names[:FEATURES]) + more)
 
 
 def _newest(line: DatasetLine) -> Cell:

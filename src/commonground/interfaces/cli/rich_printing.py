@@ -26,8 +26,13 @@ def render(page: Page) -> RenderableType:
     for block in page.blocks:
         parts += [Text(), *_block(block)]
     if page.hints:
-        parts += [Text(), *(Text(f"> {hint}", STYLES["act"]) for hint in page.hints)]
+        parts += [Text(), *(_hint(hint) for hint in page.hints)]
     return Group(*parts)
+
+
+def _hint(hint: str) -> Text:
+    command, colon, about = hint.partition(": ")
+    return Text("> ").append(command, STYLES["act"]).append(colon + about, STYLES["quiet"])
 
 
 def _block(block: Block) -> list[RenderableType]:

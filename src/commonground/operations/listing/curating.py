@@ -96,6 +96,7 @@ VERBS: tuple[Verb, ...] = (
         "Bring entities in by natural key.",
         "contributor",
         writes=True,
+        states=True,
         params=(
             TYPE,
             Param("keys", "A natural key.", many=True, required=True),
@@ -199,6 +200,7 @@ VERBS: tuple[Verb, ...] = (
         "Import a table as entities, by natural key.",
         "contributor",
         writes=True,
+        states=True,
         stages=True,
         params=(
             PATH,
@@ -217,6 +219,7 @@ VERBS: tuple[Verb, ...] = (
         "Import a folder of pictures, each tied to the entity that its name says.",
         "contributor",
         writes=True,
+        states=True,
         stages=True,
         params=(
             PATH,
@@ -233,6 +236,7 @@ VERBS: tuple[Verb, ...] = (
         "Import an annotator's export: who said what of which entity.",
         "contributor",
         writes=True,
+        states=True,
         stages=True,
         params=(
             PATH,

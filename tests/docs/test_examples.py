@@ -1,0 +1,142 @@
+"""Every example of README.md and of docs/ runs, and prints what the page says it prints.
+
+A page's `python` blocks share one namespace and one empty folder; its `console` blocks run their `$ ` lines there. A
+`text` block right after a python block, and the other lines of a console block, are what is printed: `...` stands for
+anything. A block after `<!-- not run: REASON -->` is left out; the pages may do that only for reasons listed here.
+"""
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+FENCE = re.compile(
+    r"^(?:<!-- not run: (?P<reason>.+) -->\n)?```(?P<kind>[a-z]+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+REASONS = {"installs a program", "needs a server of your own", "runs the tests", "needs a notebook", "needs torch"}
+ANYTHING = "..."
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a page."""
+
+    kind: str
+    body: str
+    line: int
+    reason: str | None
+    expected: str | None = None
+
+
+def read_blocks(text):
+    """The blocks of a page that can be run; a `text` block is what the python block right before it prints."""
+    found = []
+    end = 0
+    for match in FENCE.finditer(text):
+        line = text[: match.start()].count("\n") + 1
+        kind, body = match["kind"], match["body"]
+        if kind == "text" and found and found[-1].kind == "python" and not text[end : match.start()].strip():
+            last = found.pop()
+            found.append(Block(last.kind, last.body, last.line, last.reason, body))
+        elif kind in {"python", "console"}:
+            found.append(Block(kind, body, line, match["reason"]))
+        end = match.end()
+    return found
+
+
+def matches(expected, printed):
+    """Whether what was printed is what a page says, where a line `...` stands for any lines and `...` for any words."""
+    parts = [re.escape(part.strip()) for part in expected.strip().split(ANYTHING)]
+    return re.fullmatch(r"\s*" + r".*?".join(parts) + r"\s*", printed.strip(), re.DOTALL) is not None
+
+
+def run_python(block, place, names):
+    """Run a python block as if its lines stood in one file."""
+    printed = io.StringIO()
+    code = compile("\n" * block.line + block.body, str(place), "exec")
+    with contextlib.redirect_stdout(printed):
+        exec(code, names)  # noqa: S102 - the examples are ours
+    if block.expected is not None:
+        assert matches(block.expected, printed.getvalue()), f"{place}:{block.line} printed\n{printed.getvalue()}"
+
+
+def run_console(block, place, folder, environment):
+    """Run the commands of a console block; gives the folder that they end in."""
+    for command, expected in read_commands(block.body):
+        words = shlex.split(command, comments=True)
+        if words[:2] == ["uv", "run"]:
+            words = words[2:]
+        if words[0] == "cd":
+            folder = (folder / words[1]).resolve()
+            continue
+        done = subprocess.run(
+            words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, f"{place}:{block.line} $ {command}\n{done.stdout}\n{done.stderr}"
+        if expected.strip():
+            assert matches(expected, done.stdout), f"{place}:{block.line} $ {command} printed\n{done.stdout}"
+    return folder
+
+
+def read_commands(body):
+    """Each command of a console block with the lines that follow it; a command goes on after a backslash."""
+    body = body.replace("\\\n", " ")
+    for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
+        command, _, expected = part.partition("\n")
+        yield command, expected
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder that looks like the root of a fresh clone, as far as the examples can tell."""
+    shutil.copytree(ROOT / "docs" / "tutorial" / "data", tmp_path / "docs" / "tutorial" / "data")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_examples_run(page, place, monkeypatch):
+    """Every example of the page runs in the order of the page and prints what the page says."""
+    scripts = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "100"}
+    names = {"__name__": "__main__"}
+    folder = place
+    for block in read_blocks(page.read_text(encoding="utf-8")):
+        if block.reason is not None:
+            assert block.reason in REASONS, f"{page}:{block.line} is not run for a reason that is not listed"
+            continue
+        if block.kind == "python":
+            run_python(block, page, names)
+        else:
+            folder = run_console(block, page, folder, environment)
+            monkeypatch.chdir(folder)
+
+
+def test_reader_of_pages_finds_what_is_wrong(tmp_path):
+    """The reader sees a wrong output, a failing command and a failing line; it does not pass over blocks."""
+    page = "```python\nprint(6 * 7)\n```\n\n```text\n43\n```\n\n```console\n$ false\n```\n\n```python\n1 / 0\n```\n"
+    wrong, failing, raising = read_blocks(page)
+    with pytest.raises(AssertionError, match="42"):
+        run_python(wrong, tmp_path, {})
+    with pytest.raises(AssertionError, match="false"):
+        run_console(failing, tmp_path, tmp_path, dict(os.environ))
+    with pytest.raises(ZeroDivisionError):
+        run_python(raising, tmp_path, {})
+
+
+def test_dots_stand_for_anything():
+    """Three dots match any words and any lines, and nothing else is left out."""
+    assert matches("a ... c", "a b c")
+    assert matches("...\nlast", "first\nsecond\nlast")
+    assert not matches("a ... c", "a b d")
+    assert not matches("a", "a b")
