@@ -350,3 +350,25 @@ def test_a_program_runs_as_an_execution(study: Path) -> None:
     down = ok(study, "lineage", "nodules@1.0.0", "--down")
     assert "size" in down
     assert "Came from" not in down
+
+
+def test_agreement_leads_with_the_verdict(study: Path) -> None:
+    """Agreement is said in words first, with the figures below."""
+    shown = ok(study, "feature", "agreement", "malignancy")
+    assert shown.startswith("Readers agree ") or shown.startswith("Agreement on ")
+    assert "EntityColumn(" not in ok(study, "type", "list")
+
+
+def test_verify_fails_when_a_file_is_gone(tmp_path: Path) -> None:
+    """A sound study verifies with status 0; with a file taken away the status is 7 and the fault is named."""
+    (tmp_path / "sites.csv").write_text(SITES)
+    ok(tmp_path, "init", ".")
+    ok(tmp_path, "import", "sites.csv", "--as", "Site", "--key", "site")
+    assert ok(tmp_path, "verify", "--full").startswith("The record is sound")
+    blobs = [path for path in (tmp_path / ".commonground" / "blobs").rglob("*") if path.is_file()]
+    for path in blobs:
+        if path.stat().st_size == len(SITES):
+            path.unlink()
+    done = run(tmp_path, "verify")
+    assert done.returncode == 7
+    assert "The record is not sound: 1 fault." in done.stdout

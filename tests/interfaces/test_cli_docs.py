@@ -15,15 +15,8 @@ FILES = {
     "patients.csv": "patient,born\np1,1950\np2,1961\np3,1972\n",
     "nodules.csv": "nodule,patient,diameter\nn1,p1,4.5\nn2,p1,11.25\nn3,p2,7\nn4,p3,5\n",
     "readings.csv": (
-        "nodule,reader,malignancy
-n1,reader 1,2
-n1,reader 2,3
-n2,reader 1,5
-n3,reader 1,4
-"
-        "n4,reader 1,3
-n4,reader 2,1
-"
+        "nodule,reader,malignancy\nn1,reader 1,2\nn1,reader 2,3\nn2,reader 1,5\nn3,reader 1,4\n"
+        "n4,reader 1,3\nn4,reader 2,1\n"
     ),
     "kept.txt": "n1\nn2\nn3\n",
 }

@@ -32,11 +32,13 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interacti
 
 
 def run_cells(shell: InteractiveShell, *cells: tuple[str, str]) -> None:
+    """Run cells as a kernel does: (name, source)."""
     for name, source in cells:
         shell.run_cell(source, store_history=True, silent=False, cell_id=name)
 
 
 def cells_of(session: Session, rid: int) -> list[dict[str, Any]]:
+    """The cells that are on record for an execution."""
     record = session.read("execution get", execution=rid)
     outputs = {named.rid for _, named in record.outputs}
     with session.ground.view() as view:
@@ -46,6 +48,7 @@ def cells_of(session: Session, rid: int) -> list[dict[str, Any]]:
 
 
 def recorder_of(shell: InteractiveShell) -> notebook.Recorder:
+    """The recorder of a shell."""
     return notebook._recorders[id(shell)]
 
 

@@ -18,6 +18,7 @@ from commonground.interfaces.run_command import supervise
 from commonground.operations.delivery import sync
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
+from commonground.structure import tables
 from commonground.structure.execution_states import Status
 
 INSIDE = """
@@ -57,6 +58,7 @@ def executions_of(folder: Path) -> list[Any]:
 
 
 def log_of(folder: Path, record: Any) -> str:
+    """The text of an execution's log."""
     session = open_study(folder)
     try:
         (digest,) = [
@@ -68,14 +70,12 @@ def log_of(folder: Path, record: Any) -> str:
 
 
 def _assets(session: Session) -> Any:
-    from commonground.structure.tables import asset  # noqa: PLC0415 - used here alone
-
     with session.ground.view() as view:
-        return view.list_rows(asset, asset.c.kind == "log")
+        return view.list_rows(tables.asset, tables.asset.c.kind == "log")
 
 
 def test_a_program_that_knows_nothing_of_us(study: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """What it prints on both streams is shown and kept, without secrets; code, command and exit status are on record."""
+    """What it prints is shown and kept, without secrets; code, command and exit status are on record."""
     command = write_script("""
         import sys
         print("epoch 1")
@@ -141,7 +141,7 @@ def test_a_run_inside_joins_the_launcher(study: Path) -> None:
     assert first.params == {"from": "outside", "seed": 3}
     assert first.execution.seed == '{"seed": 3}'
     assert first.metrics["loss"].points == 5
-    assert first.metrics["loss"].value != first.metrics["loss"].value  # noqa: PLR0124 - NaN
+    assert first.metrics["loss"].value != first.metrics["loss"].value
     assert "model.bin" in {named.name for _, named in first.outputs}
     assert (second.execution.name, second.execution.parent) == ("second", first.execution.rid)
 
@@ -226,6 +226,7 @@ def start_alone(study: Path, body: str) -> subprocess.Popen[bytes]:
 
 
 def wait_for(path: Path) -> None:
+    """Wait until a file is there."""
     deadline = time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} did not come"
@@ -243,7 +244,7 @@ WAITS = """
 
 
 def test_a_killed_process_is_recovered_as_lost(study: Path) -> None:
-    """kill -9 of a run without a launcher: the next delivery closes it as lost, with all that it had recorded."""
+    """After kill -9 of a run without a launcher: the next delivery closes it as lost, with all that it had recorded."""
     process = start_alone(study, WAITS)
     session = open_study(study)
     try:
@@ -274,8 +275,8 @@ def test_sigterm_ends_a_run_in_good_order(study: Path) -> None:
     assert "SIGTERM" in record.execution.reason
 
 
-def test_a_killed_launcher_is_recovered(study: Path, tmp_path: Path) -> None:
-    """If `cg run` itself is killed, the next delivery closes its execution, with what the program inside had recorded."""
+def test_a_killed_launcher_is_recovered(study: Path) -> None:
+    """If `cg run` is killed, the next delivery closes its execution, with what the program inside had recorded."""
     inner = write_script(WAITS, inside=True)
     outer = f"""
         import json, sys

@@ -70,14 +70,14 @@ def test_reads_as_of_a_change_stay_the_same_while_others_write(session: Session)
     """What a change held is the same before and after any later writing, on both engines."""
     declare(session, ["a", "b", "c"])
     stop = threading.Event()
-    problems: list[BaseException] = []
+    problems: list[Exception] = []
 
     def write() -> None:
         try:
             while not stop.is_set():
                 session.write("feature annotate", feature="grade", keys=["a"], values=[2])
                 session.write("entity upsert", type="Item", keys=["b"], columns={"size": [time.time()]})
-        except BaseException as problem:
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the test must see it
             problems.append(problem)
 
     writers = [threading.Thread(target=write) for _ in range(2)]

@@ -73,13 +73,14 @@ def run_script(folder: Path, study: Path, fault: str = "") -> int:
 
 
 def records_of(session: Session) -> list[Any]:
+    """All executions, with all that belongs to them."""
     found = session.read("execution find")
     return [session.read("execution get", execution=one.execution.rid) for one in found]
 
 
 @pytest.mark.parametrize("place", POINTS)
 def test_kill_at_any_point_leaves_one_truthful_execution(tmp_path: Path, place: str) -> None:
-    """After kill -9 there is at most one execution; once it had logged, nothing of it is missing; a second sync is nothing."""
+    """There is at most one execution; once it had logged, nothing of it is missing; a second sync does nothing."""
     study, work = tmp_path / "study", tmp_path / "work"
     work.mkdir()
     create_study(study, name="Test study").ground.close()
@@ -110,7 +111,7 @@ def test_kill_at_any_point_leaves_one_truthful_execution(tmp_path: Path, place: 
 
 @pytest.mark.parametrize("fault", ["database.before_commit:1:eio!", "changes.link:2:enospc!", "blobs.publish:1:eio!"])
 def test_faults_of_the_disk_do_not_stop_the_work(tmp_path: Path, fault: str) -> None:
-    """If the catalogue cannot be written, from the start or at the end, the program ends well and all is delivered later."""
+    """If the catalogue cannot be written, at the start or the end, the program ends well; all is delivered later."""
     study, work = tmp_path / "study", tmp_path / "work"
     work.mkdir()
     create_study(study, name="Test study").ground.close()

@@ -13,6 +13,7 @@ from commonground.operations.session import Session
 
 
 def begin(session: Session, **words: object) -> int:
+    """Begin an execution by hand; its rid."""
     done = session.write("execution start", **words)
     return int(done.plan.args["execution"]["rid"])
 
@@ -93,9 +94,7 @@ def test_an_asset_can_be_an_input_and_is_walked(session: Session) -> None:
     fields = {"rid": asset, "name": "model.bin", "kind": "model", "digest": blob.digest, "size": 7, "files": 1}
     made = {"rid": edge, "src": first, "dst": asset, "relation": "produced", "role": "model", "details": {}}
     changes = {"status": "finished", "ended_at": 5}
-    session.commit(
-        finish_plan(session.ground.mint, execution=first, changes=changes, assets=[fields], edges=[made])
-    )
+    session.commit(finish_plan(session.ground.mint, execution=first, changes=changes, assets=[fields], edges=[made]))
     second = begin(session, name="second", inputs=["model.bin"])
     up = session.read("lineage", rid=second)
     assert [one.rid for one in up.things] == [asset, first]

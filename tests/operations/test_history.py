@@ -13,12 +13,18 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from study_model import DatasetModel, Snapshot, StudyModel
 
 from commonground.errors import Conflict, InvalidInput
 from commonground.operations.releases import load_state
-from commonground.operations.session import Session
 from commonground.operations.studies import create_study
 from commonground.structure import datasets, entities
 from commonground.structure.references import pin
@@ -105,13 +111,11 @@ class Study(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.model.datasets) < len(DATASETS))
     @rule(graded=st.booleans())
-    def create_dataset(self, graded: bool) -> None:  # noqa: FBT001
+    def create_dataset(self, graded: bool) -> None:
         """A dataset of all nodules there are."""
         name = next(name for name in DATASETS if name not in self.model.datasets)
         members = sorted(self.model.nodules)
-        self.write(
-            "dataset create", name=name, type="Nodule", keys=members, features=["grade"] if graded else []
-        )
+        self.write("dataset create", name=name, type="Nodule", keys=members, features=["grade"] if graded else [])
         self.model.datasets[name] = DatasetModel(members=set(members), graded=graded)
 
     @precondition(lambda self: self.model.datasets and self.model.nodules)
@@ -288,7 +292,7 @@ class StudyOnBoth(Study):
         with psycopg.connect(self.server, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{self.database}"')
         url = f"{head.rsplit('/', 1)[0]}/{self.database}" + (f"?{query}" if query else "")
-        self.sessions.append(twin(self.sessions[0], self.folder / "b", url))
+        self.sessions.append(create_study(self.folder / "b", name="b", person="Tester", url=url))
 
     @invariant()
     def digests_are_equal_on_both_engines(self) -> None:
@@ -304,12 +308,6 @@ class StudyOnBoth(Study):
         super().teardown()
         with psycopg.connect(self.server, autocommit=True) as connection:
             connection.execute(f'DROP DATABASE "{self.database}" WITH (FORCE)')
-
-
-def twin(first: Session, folder: Path, url: str) -> Session:
-    """A study with the same first change, on another engine."""
-    second = create_study(folder, name="b", person="Tester", url=url)
-    return Session(second.ground, second.actor, second.role)
 
 
 QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]

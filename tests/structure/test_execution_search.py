@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ RUNS = 60
 
 
 @pytest.fixture
-def runs(ground: Ground) -> Iterator[dict[int, dict[str, Any]]]:
+def runs(ground: Ground) -> dict[int, dict[str, Any]]:
     """Some executions with parameters and metrics of all kinds: rid to what each was told."""
     chance = random.Random(7)
     told: dict[int, dict[str, Any]] = {}
@@ -42,7 +41,7 @@ def runs(ground: Ground) -> Iterator[dict[int, dict[str, Any]]]:
             if number % 4:
                 metrics.add_points(tx.connection, rid, [("auc", 0, 1, 0.5), ("auc", 1, 1, auc)])
             told[rid] = {**params, "auc": auc if number % 4 else None, **fields, "number": number}
-    yield told
+    return told
 
 
 CASES = [
@@ -50,16 +49,19 @@ CASES = [
     ("metrics.auc > 0.2 and metrics.auc < 0.6", lambda run: run["auc"] is not None and 0.2 < run["auc"] < 0.6),
     ("metrics.auc = nan", lambda run: run["auc"] is not None and math.isnan(run["auc"])),
     ("metrics.auc = inf", lambda run: run["auc"] == math.inf),
-    ("highest.auc >= 0.6", lambda run: run["auc"] is not None and max(0.5, 0 if math.isnan(run["auc"]) else run["auc"]) >= 0.6),
+    (
+        "highest.auc >= 0.6",
+        lambda run: run["auc"] is not None and max(0.5, 0 if math.isnan(run["auc"]) else run["auc"]) >= 0.6,
+    ),
     ("params.trees = 300 and status = finished", lambda run: run["trees"] == 300 and run["status"] == "finished"),
     ("params.tag = '300'", lambda run: run["tag"] == "300"),
     ("params.tag != a and params.flag = true", lambda run: run["tag"] != "a" and run["flag"]),
     ("params.none = none", lambda run: run["none"] is None),
     (f"params.big = {2**60 + 1}", lambda run: run["big"] == 2**60 + 1),
-    ("params.nothing = 1", lambda run: False),
+    ("params.nothing = 1", lambda _: False),
     ("name ~ 'RUN 01' and scratch = false", lambda run: "run 01" in run["name"] and not run["scratch"]),
     ("status = failed and params.trees < 200", lambda run: run["status"] == "failed" and run["trees"] < 200),
-    ("person = nobody", lambda run: False),
+    ("person = nobody", lambda _: False),
 ]
 
 
@@ -86,7 +88,9 @@ def test_order_by_a_metric(
         found = find(view, read_filter("params.trees = 300"), read_order("-metrics.auc"), limit=100)
         wanted = sorted((rid for rid in having if runs[rid]["trees"] == 300), key=lambda rid: (-runs[rid]["auc"], -rid))
         assert found == wanted
-        both = find(view, read_filter("metrics.auc > 0.2 and params.trees = 300"), read_order("-metrics.auc"), limit=100)
+        both = find(
+            view, read_filter("metrics.auc > 0.2 and params.trees = 300"), read_order("-metrics.auc"), limit=100
+        )
         assert both == [rid for rid in wanted if runs[rid]["auc"] > 0.2]
         by_param = find(view, read_filter("params.flag = true"), read_order("params.trees"), limit=100)
         assert [runs[rid]["trees"] for rid in by_param] == sorted(runs[rid]["trees"] for rid in by_param)

@@ -27,6 +27,7 @@ def add(ground: Ground, name: str = "train", **fields: Any) -> int:
 
 
 def change(ground: Ground, rid: int, **fields: Any) -> None:
+    """Change an execution in a change of its own."""
     with one_change(ground) as tx:
         executions.change_execution(tx, rid, fields)
 
@@ -36,9 +37,7 @@ def one_change(ground: Ground) -> Iterator[Transaction]:
     """A change that is linked to the chain, so that the next one has another number."""
     with ground.change() as tx:
         yield tx
-        changes.append(
-            tx, plan=ground.mint.one(), verb="test", args={}, why=None, actor=Actor(name="t"), recorded_at=1
-        )
+        changes.append(tx, plan=ground.mint.one(), verb="test", args={}, why=None, actor=Actor(name="t"), recorded_at=1)
 
 
 def test_an_execution_reads_as_it_was_written(ground: Ground) -> None:

@@ -25,9 +25,7 @@ def one_change(ground: Ground) -> Iterator[Transaction]:
     """A change that is linked to the chain."""
     with ground.change() as tx:
         yield tx
-        changes.append(
-            tx, plan=ground.mint.one(), verb="test", args={}, why=None, actor=Actor(name="t"), recorded_at=1
-        )
+        changes.append(tx, plan=ground.mint.one(), verb="test", args={}, why=None, actor=Actor(name="t"), recorded_at=1)
 
 
 def connect(ground: Ground, pairs: Iterable[tuple[int, int]]) -> list[int]:
@@ -101,13 +99,8 @@ def test_an_edge_that_ended_is_walked_only_as_of_before(ground: Ground) -> None:
         assert lineage.walk(view, 3, "up").reached == (2, 1)
 
 
-def p95(work: Iterable[float]) -> float:
-    times = sorted(work)
-    return times[int(len(times) * 0.95)]
-
-
 def timed(ground: Ground, start: int, count: int) -> float:
-    """The 95th percentile of repeated walks, which must each find `count` things."""
+    """The quickest of repeated walks, which must each find `count` things: what others do to the machine is left out."""
     times = []
     with ground.view() as view:
         for _ in range(20):
@@ -115,7 +108,7 @@ def timed(ground: Ground, start: int, count: int) -> float:
             found = lineage.walk(view, start, "up")
             times.append(time.perf_counter() - began)
             assert len(found.reached) == count
-    return p95(times)
+    return min(times)
 
 
 def test_diamonds_do_not_double_the_work(ground: Ground) -> None:
@@ -129,10 +122,10 @@ def test_diamonds_do_not_double_the_work(ground: Ground) -> None:
 
 
 def test_a_wide_fan_is_walked_quickly(ground: Ground) -> None:
-    """200 things that each come from 200 others, 40,000 edges: one visit each. The bound leaves room for a busy machine."""
+    """200 things that each come from 200 others, 40,000 edges: each is passed once."""
     pairs = [(1_000 + src, 2_000 + dst) for src in range(200) for dst in range(200)]
     connect_fast(ground, [*pairs, *((2_000 + dst, 9_000) for dst in range(200))])
-    assert timed(ground, 9_000, 400) < 0.12
+    assert timed(ground, 9_000, 400) < 0.06
 
 
 @pytest.mark.soak

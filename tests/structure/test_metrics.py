@@ -37,6 +37,7 @@ def expected(points: list[Point]) -> dict[str, tuple[object, ...]]:
 
 
 def shown(summaries: dict[str, MetricSummary]) -> dict[str, tuple[object, ...]]:
+    """Summaries in the form of `expected`."""
     return {
         key: ((one.step, one.at), repr(one.value), one.lowest, one.highest, one.points)
         for key, one in summaries.items()
@@ -46,7 +47,7 @@ def shown(summaries: dict[str, MetricSummary]) -> dict[str, tuple[object, ...]]:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(POINT, max_size=6), max_size=4))
 def test_the_summary_is_that_of_the_distinct_points(ground: Ground, parts: list[list[Point]]) -> None:
-    """However points are cut into deliveries and repeated, table and summary hold each of them once, first value first."""
+    """However points are cut into deliveries and repeated, table and summary hold each of them once."""
     execution = ground.mint.one()
     everything: list[Point] = []
     for part in parts:
@@ -84,7 +85,7 @@ def test_a_second_delivery_changes_nothing(ground: Ground) -> None:
         assert metrics.list_summaries(view, [7])[7] == {"loss": metrics.summarise(points)["loss"]}
 
 
-def test_the_digest_tells_any_other_points(ground: Ground) -> None:
+def test_the_digest_tells_any_other_points() -> None:
     """One value, one step or one key changed gives another digest; a list from JSON gives the same."""
     points: list[Point] = [("a", 0, 5, 0.5), ("b", 1, 6, math.nan)]
     digest = metrics.digest_of_points(points)

@@ -12,6 +12,7 @@ from commonground.structure import workflows
 
 
 def add(ground: Ground, **changed: Any) -> int:
+    """Write a workflow in a change of its own; the rid it is known by."""
     fields = {
         "rid": ground.mint.one(),
         "name": "train.py",

@@ -104,9 +104,7 @@ def _started(session: Session, begun: Begun, argv: list[str]) -> Iterator[subpro
         ranks.STUDY: session.ground.facts["study"],
         "PYTHONUNBUFFERED": os.environ.get("PYTHONUNBUFFERED", "1"),
     }
-    with subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, bufsize=0
-    ) as process:
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, bufsize=0) as process:
         yield process
 
 
@@ -122,7 +120,11 @@ class _LastWords:
 
 
 def _show(
-    source: IO[bytes] | None, target: Any, log: OutputLog, name: str, last: _LastWords  # noqa: ANN401 - a text stream
+    source: IO[bytes] | None,
+    target: Any,  # noqa: ANN401 - a text stream
+    log: OutputLog,
+    name: str,
+    last: _LastWords,
 ) -> threading.Thread:
     assert source is not None  # noqa: S101 - both are pipes
     descriptor = source.fileno()

@@ -268,7 +268,7 @@ def process_json() -> str:
 
 @contextlib.contextmanager
 def _alone(folder: Path, else_write: tuple[RunWriter, Mapping[str, Any]] | None = None) -> Iterator[None]:
-    """Hold the folder, so that two deliveries of one spool do not cross; without a folder the last record is written."""
+    """Hold the folder, so that two deliveries of a spool do not cross; without a folder the last record is written."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:

@@ -118,7 +118,7 @@ def read_execution(on: Reading, *, execution: Rid | str) -> ExecutionRecord:
 def read_found(
     on: Reading,
     *,
-    filter: str = "",
+    filter: str = "",  # noqa: A002 - the word at every door
     order: str | None = None,
     limit: int = 100,
     offset: int = 0,

@@ -107,10 +107,14 @@ def open_folder(folder: Path, *, check: bool = True) -> Ground:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise StorageError(f"{place / SETTINGS} cannot be read: {error}.", todo="Restore it from a backup.") from error
     ground = _open_parts(place, settings.get("database"))
-    with ground.database.read() as connection:
-        if check:
-            migrations.check(connection)
-        ground.facts = migrations.read_meta(connection)
+    try:
+        with ground.database.read() as connection:
+            if check:
+                migrations.check(connection)
+            ground.facts = migrations.read_meta(connection)
+    except BaseException:
+        ground.close()
+        raise
     return ground
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from commonground.errors import Ambiguous, NotFound
+from commonground.errors import Ambiguous, Conflict, NotFound
 from commonground.identity import Kind, Rid, show_rid
 from commonground.store.bulk import insert_rows
 from commonground.store.transaction import Transaction
@@ -161,6 +161,8 @@ def change_execution(tx: Transaction, rid: Rid, changes: Mapping[str, Any]) -> E
     status = Status(changes.get("status", old.status))
     if old.status is Status.LOST and status is not old.status and not changes.get("reason"):
         changes = {**changes, "reason": LATE}
+    if "status" in changes and status is old.status and old.ended:
+        raise Conflict(f"{old.name} has ended already: it is {status}.", todo="Look at it with `cg show`.")
     if status is not old.status:
         check_transition(old.status, status, changes.get("reason"))
     fields = {name: getattr(row, name) for name in FIELDS}

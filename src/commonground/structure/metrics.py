@@ -132,7 +132,8 @@ def list_summaries(view: View, executions: Sequence[Rid]) -> dict[Rid, dict[str,
             .where(metric_last.c.execution.in_(part))
             .order_by(metric_last.c.execution, metric_last.c.key)
         )
-        for execution, key, step, at, value, _, lowest, highest, points in view.rows(statement):
+        for row in view.rows(statement):
+            execution, key, step, at, value, _, lowest, highest, points = tuple(row)
             found[execution][key] = MetricSummary(key, step, at, _number(value), lowest, highest, points)
     return found
 

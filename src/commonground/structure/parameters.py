@@ -137,7 +137,8 @@ def list_params(view: View, executions: Sequence[Rid]) -> dict[Rid, dict[str, Pl
     for start in range(0, len(executions), PART):
         part = list(executions[start : start + PART])
         statement = sa.select(param).where(param.c.execution.in_(part)).order_by(param.c.execution, param.c.key)
-        for execution, key, kind, num, txt, long in view.rows(statement):
+        for row in view.rows(statement):
+            execution, key, kind, num, txt, long = tuple(row)
             # Most are plain numbers, and a listing has thousands.
             plain = num if kind == "real" and txt is None else int(num) if kind == "int" and txt is None else None
             found[execution][key] = plain if plain is not None else read_form(StoredParam(key, kind, num, txt, long))

@@ -42,11 +42,12 @@ def build_init() -> click.Command:
 def build_demo() -> click.Command:
     """`cg demo`."""
 
-    def call(folder: str | None, **given: Any) -> None:  # noqa: ANN401 - as click gives it
-        importlib.import_module(RUNNING).show_demo(folder, take_common(given))
+    def call(folder: str | None, seed: int, **given: Any) -> None:  # noqa: ANN401 - as click gives it
+        importlib.import_module(RUNNING).show_demo(folder, seed, take_common(given))
 
     params: list[click.Parameter] = [
         click.Argument(["folder"], required=False, metavar="[FOLDER]"),
+        click.Option(["--seed"], type=click.INT, default=0, metavar="N", help="Another seed gives other figures."),
         *_some_common("person"),
     ]
     return _command("demo", "Tell the story of a real study: lung nodules, their readers, two models.", call, params)

@@ -24,6 +24,10 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "execution get": ("presenting_runs", "present_execution"),
     "execution find": ("presenting_runs", "present_found"),
     "execution compare": ("presenting_data", "present_difference"),
+    "verify": ("presenting_checks", "present_verified"),
+    "feature agreement": ("presenting_checks", "present_agreement"),
+    "type list": ("presenting_checks", "present_types"),
+    "gc": ("presenting_checks", "present_collected"),
     "dependents": ("presenting_runs", "present_dependents"),
 }
 HIDDEN = frozenset({"rid", "vocabulary", "type", "place", "active", "position"})
@@ -119,4 +123,6 @@ def _cell(value: Any) -> Cell:  # noqa: ANN401 - as above
         return Cell(", ".join(_cell(one).text for one in value))
     if isinstance(value, Mapping):
         return Cell(", ".join(f"{key} {_cell(inner).text}" for key, inner in value.items()))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return Cell(str(getattr(value, "name", None) or getattr(value, "value", None) or type(value).__name__.lower()))
     return Cell(str(value))

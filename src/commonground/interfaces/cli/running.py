@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from commonground.errors import NOTHING_CHANGED, InvalidInput, MissingExtra
+from commonground.errors import NOTHING_CHANGED, Corrupt, InvalidInput, MissingExtra
 from commonground.identity import show_rid
 from commonground.interfaces.cli.confirming import describe_committed, describe_plan
 from commonground.interfaces.cli.options import Common
@@ -40,6 +40,8 @@ def run_verb(verb: Verb, args: dict[str, Any], common: Common) -> None:
             return
         answer = session.read(verb.name, at=common.at, **resolved)
         show(answer, lambda: present(verb.name, answer, resolved), common)
+        if verb.name == "verify" and answer.faults:
+            raise click.exceptions.Exit(Corrupt.exit_status)
 
 
 def run_lineage(what: str, *, up: bool, down: bool, depth: int | None, common: Common) -> None:
@@ -82,12 +84,11 @@ def make_study(folder: str, name: str | None, database: str | None, common: Comm
         session.ground.close()
 
 
-def show_demo(folder: str | None, common: Common) -> None:
+def show_demo(folder: str | None, seed: int, common: Common) -> None:
     """Tell the story of the demonstration study."""
     story = _part("commonground.interfaces.demo.story", "The demonstration")
-    status = story.run(*([Path(folder)] if folder else []), **({"person": common.person} if common.person else {}))
-    if isinstance(status, int) and status:
-        raise click.exceptions.Exit(status)
+    place = {"folder": Path(folder)} if folder else {}
+    raise click.exceptions.Exit(int(story.run(**place, seed=seed, person=common.person)))
 
 
 def run_program(command: list[str], given: Mapping[str, Any], common: Common) -> None:

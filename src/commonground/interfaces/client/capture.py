@@ -82,9 +82,7 @@ def capture_command(mint: Mint, argv: Sequence[str]) -> Captured:
     told = find_entry(argv)
     script = Path(told) if told and Path(told).is_file() else None
     stem = (told or argv[0]).rpartition(" ")[2]
-    return _captured(
-        mint, folder=Path.cwd(), entry=script, told=told, stem=Path(stem).stem, argv=argv, prompt=False
-    )
+    return _captured(mint, folder=Path.cwd(), entry=script, told=told, stem=Path(stem).stem, argv=argv, prompt=False)
 
 
 def _captured(

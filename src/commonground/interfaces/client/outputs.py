@@ -81,7 +81,7 @@ def keep_rows(folder: Path, listed: Sequence[bytes]) -> tuple[list[str], list[st
 def describe_values(
     type_name: str,
     feature: str,
-    values: Any,
+    values: Any,  # noqa: ANN401 - a mapping, or a table
     reasons: Mapping[Any, str] | None,
     mint: Mint,
 ) -> dict[str, Any]:

@@ -24,6 +24,8 @@ EXECUTION: Final = "CG_EXECUTION"
 STUDY: Final = "CG_EXECUTION_STUDY"
 TAKEN: Final = "taken"
 JOBS: Final = "jobs"
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where a process stands in its job."""

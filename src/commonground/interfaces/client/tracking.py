@@ -16,7 +16,8 @@ Result = TypeVar("Result")
 
 
 def track(
-    begin: Callable[..., Run], **asked: Any  # noqa: ANN401 - what `study.run` takes
+    begin: Callable[..., Run],
+    **asked: Any,  # noqa: ANN401 - what `study.run` takes
 ) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
     """A decorator that makes each call of a function a run begun by `begin`.
 
@@ -49,9 +50,7 @@ def track(
     return decorate
 
 
-def sort_arguments(
-    given: Mapping[str, Any], signature: inspect.Signature
-) -> tuple[dict[str, Any], dict[str, str]]:
+def sort_arguments(given: Mapping[str, Any], signature: inspect.Signature) -> tuple[dict[str, Any], dict[str, str]]:
     """The arguments that are plain values, and the types of those that are not."""
     plain: dict[str, Any] = {}
     others: dict[str, str] = {}

@@ -49,7 +49,7 @@ class Teller:
 
     def title(self, text: str, below: str) -> None:
         """What this is."""
-        self.line(text, "bold")
+        self.say(text, indent="", style="bold")
         self.line("─" * self.width, GAP)
         self.say(below, indent="")
 

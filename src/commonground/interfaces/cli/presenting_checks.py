@@ -1,0 +1,124 @@
+"""Pages of checks: is the record sound, do readers agree, what is kept and what was removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from commonground.interfaces.cli.page import (
+    GAP_SIGN,
+    Block,
+    Cell,
+    Column,
+    Lines,
+    Page,
+    Table,
+    show_bytes,
+    show_count,
+    show_figure,
+)
+
+GOOD, FAIR = 0.8, 0.667
+"""Krippendorff (2004), Content Analysis, p. 241: rely on alpha of .8 and more; below .667 on none."""
+SHOWN = 20
+
+
+def present_verified(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
+    """Whether the record is what was written."""
+    faults = list(answer.faults)
+    more = int(getattr(answer, "more_faults", 0) or 0)
+    if faults:
+        headline, look = f"The record is not sound: {show_count(len(faults) + more, 'fault')}.", "stop"
+    else:
+        headline, look = "The record is sound: every link and every row is what was written.", "holds"
+    read = answer.files_read
+    files = f"all {answer.files:,} files are there, {read:,} of them were read"
+    said = files if answer.files_looked_for else f"{answer.files:,} files were not looked for"
+    below = [Cell(f"{answer.change:,} changes, {answer.rows:,} rows; {said}", "quiet")]
+    if answer.erased:
+        erased = ", ".join(f"{count:,} by change {change}" for change, count in answer.erased.items())
+        below.append(Cell(f"Intact except what was erased on purpose: {erased}", "open"))
+    blocks: list[Block] = (
+        [Lines(tuple(Cell(str(fault), "stop") for fault in faults[:SHOWN]), "Faults")] if faults else []
+    )
+    hints = () if read or args.get("full") else ("cg verify --full: read the bytes of all files too",)
+    return Page(headline, look=look, below=tuple(below), blocks=tuple(blocks), hints=hints)
+
+
+def present_agreement(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
+    """How far readers agree, in a plain verdict."""
+    del args
+    alpha = answer.alpha
+    if alpha.value is None:
+        return Page(f"Agreement on {answer.feature} cannot be told: {alpha.reason}")
+    word, look = "hardly", "open"
+    if alpha.value >= GOOD:
+        word, look = "well", "holds"
+    elif alpha.value >= FAIR:
+        word = "moderately"
+    elif alpha.value >= FAIR / 2:
+        word = "weakly"
+    interval = f" ({show_figure(alpha.low)} to {show_figure(alpha.high)})" if alpha.low is not None else ""
+    rows = [
+        ("alpha, " + str(answer.level), f"{show_figure(alpha.value)}{interval}"),
+        ("read by two or more", f"{alpha.units:,}"),
+        ("readings of these", f"{alpha.values:,}"),
+        ("two steps or more apart", f"{answer.apart:,}"),
+        ("not graded", f"{answer.not_graded:,}"),
+    ]
+    pairs = answer.pairs
+    rows += [("pairs that agree exactly", _percent(pairs.exact)), ("pairs within one step", _percent(pairs.within_one))]
+    blocks: list[Block] = [
+        Table((Column(""), Column("")), tuple((Cell(name, "quiet"), Cell(told)) for name, told in rows), heads=False)
+    ]
+    labels = [str(label) for label in answer.labels]
+    if labels and len(labels) == len(pairs.pairs):
+        heads = (Column(""), *(Column(label, right=True) for label in labels))
+        matrix = tuple(
+            (Cell(label, "quiet"), *(Cell(f"{int(count):,}", _apart(row, at)) for at, count in enumerate(counts)))
+            for row, (label, counts) in enumerate(zip(labels, pairs.pairs, strict=True))
+        )
+        blocks.append(Table(heads, matrix, "Pairs of readings of the same one"))
+    return Page(f"Readers agree {word} on {answer.feature}.", look=look, blocks=tuple(blocks))
+
+
+def present_types(answer: Sequence[Any], args: Mapping[str, Any]) -> Page:
+    """Entity types and their columns."""
+    del args
+    if not answer:
+        return Page("No entity types yet.", hints=("cg import TABLE.csv --as TYPE --key COLUMN --dry-run",))
+    names = {kind.rid: kind.name for kind in answer}
+    rows = tuple(
+        (
+            Cell(kind.name, "strong"),
+            Cell(kind.key_label or "key"),
+            Cell(", ".join(_column(column, names) for column in kind.columns) or GAP_SIGN),
+        )
+        for kind in answer
+    )
+    columns = (Column("type"), Column("told apart by"), Column("columns", wraps=True))
+    return Page(f"{show_count(len(rows), 'entity type')}.", blocks=(Table(columns, rows),))
+
+
+def present_collected(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
+    """What was swept away, or would be."""
+    del args
+    if not (answer.files or answer.batches):
+        return Page(f"Nothing to remove: all {answer.kept:,} files are named by the record.", look="holds")
+    word = "Removed" if answer.done else "Would remove"
+    batches = f" and {show_count(answer.batches, 'unpublished batch', 'unpublished batches')}" if answer.batches else ""
+    headline = f"{word} {show_count(answer.files, 'file')} ({show_bytes(answer.bytes)}){batches}."
+    return Page(headline, below=(Cell(f"{answer.kept:,} files are kept", "quiet"),))
+
+
+def _column(column: Any, names: Mapping[int, str]) -> str:  # noqa: ANN401 - a record of the layer below
+    target = f" to {names[column.target]}" if column.target in names else ""
+    return f"{column.name} ({column.holds}{target}{f', {column.unit}' if column.unit else ''})"
+
+
+def _percent(share: float | None) -> str:
+    return GAP_SIGN if share is None else f"{share:.1%}"
+
+
+def _apart(row: int, at: int) -> str:
+    return "open" if abs(row - at) > 1 else ""

@@ -1,0 +1,221 @@
+"""Bad input gives a clear error and changes nothing: not a row, not a change, not a file."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commonground.errors import (
+    Ambiguous,
+    CommonGroundError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    SchemaTooNew,
+    UnsafeEngine,
+    UnsafePath,
+)
+from commonground.identity import show_rid
+from commonground.operations.session import Session
+from commonground.operations.studies import create_study, open_study
+from commonground.store import migrations, sqlite_driver
+from commonground.store.view import find_prefix, identify
+
+
+@pytest.fixture
+def study(session: Session) -> Session:
+    """A study with a vocabulary, two types, a feature and a dataset."""
+    session.write("vocabulary add", name="Side", terms=["left", "right"])
+    session.write("type add", name="Patient", columns=[{"name": "born", "holds": "date"}])
+    session.write(
+        "type add",
+        name="Eye",
+        columns=[
+            {"name": "patient", "holds": "link", "target": "Patient"},
+            {"name": "side", "holds": "term", "target": "Side"},
+            {"name": "pressure", "holds": "real"},
+            {"name": "note", "holds": "text"},
+        ],
+    )
+    session.write("entity upsert", type="Patient", keys=["p1"], columns={"born": ["1950"]})
+    session.write("entity upsert", type="Eye", keys=["e1"], columns={"patient": ["p1"], "side": ["left"]})
+    session.write("feature add", name="grade", type="Eye", holds="int", lowest=0, highest=4, ordered=True)
+    session.write("dataset create", name="eyes", type="Eye", keys=["e1"], features=["grade"])
+    return session
+
+
+def fingerprint(session: Session) -> tuple[int, list[str]]:
+    """The newest change, and all blobs."""
+    with session.reading() as on:
+        return on.view.change, list(session.ground.blobs.iterate())
+
+
+def upsert(column: str, value: Any) -> Callable[[Session, Path], object]:
+    """One value for one column of one eye."""
+    return lambda session, _: session.write("entity upsert", type="Eye", keys=["e1"], columns={column: [value]})
+
+
+def table(text: str | bytes, **more: Any) -> Callable[[Session, Path], object]:
+    """The import of a table."""
+
+    def call(session: Session, folder: Path) -> object:
+        path = folder / "table.csv"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return session.write("import table", path=path, type="Visit", key="visit", **more)
+
+    return call
+
+
+def pictures(name: str, data: bytes, match: str = "{eye}.png") -> Callable[[Session, Path], object]:
+    """The import of a folder with one picture."""
+
+    def call(session: Session, folder: Path) -> object:
+        (folder / "pictures").mkdir()
+        (folder / "pictures" / name).write_bytes(data)
+        return session.write("import pictures", path=folder / "pictures", match=match, type="Eye")
+
+    return call
+
+
+def unreadable(session: Session, folder: Path) -> object:
+    """The import of a file that is a folder."""
+    (folder / "table.csv").mkdir()
+    return session.write("import table", path=folder / "table.csv", type="Visit", key="visit")
+
+
+def annotate(value: Any, **more: Any) -> Callable[[Session, Path], object]:
+    """One value of the feature."""
+    return lambda session, _: session.write("feature annotate", feature="grade", keys=["e1"], values=[value], **more)
+
+
+CASES: dict[str, tuple[type[CommonGroundError], str, Callable[[Session, Path], object]]] = {
+    "unknown column": (InvalidInput, "no column", upsert("colour", "red")),
+    "wrong type": (InvalidInput, "not a number", upsert("pressure", "high")),
+    "dangling link": (InvalidInput, "key of no Patient", upsert("patient", "nobody")),
+    "term not in vocabulary": (InvalidInput, "not in the vocabulary", upsert("side", "middle")),
+    "NaN in a column": (InvalidInput, "NaN", upsert("pressure", math.nan)),
+    "10 MB cell": (InvalidInput, "10,485,760", upsert("note", "x" * (10 << 20))),
+    "NUL": (InvalidInput, "NUL", upsert("note", "a\0b")),
+    "lone surrogate": (InvalidInput, "surrogate", upsert("note", "a\ud800")),
+    "value out of range": (InvalidInput, "above 4", annotate(5)),
+    "integer beyond 64 bits": (InvalidInput, "64 bits", annotate(1 << 63)),
+    "no value and no reason": (InvalidInput, "no reason", annotate(None)),
+    "NaN as a value": (InvalidInput, "not a whole number", annotate(math.nan)),
+    "unknown key": (
+        NotFound,
+        "no Eye",
+        lambda s, _: s.write("feature annotate", feature="grade", keys=["e9"], values=[1]),
+    ),
+    "unknown rater": (NotFound, "nobody", annotate(1, rater="Somebody Else")),
+    "zero rows": (InvalidInput, "fault", table("visit,day\n")),
+    "empty file": (InvalidInput, "is empty", table("")),
+    "duplicate keys": (InvalidInput, "fault", table("visit,day\nv1,1\nv1,2\n")),
+    "mixed types": (
+        InvalidInput,
+        "fault",
+        table("visit,day\n" + "".join(f"v{n},{n}\n" for n in range(40)) + "v99,soon\n"),
+    ),
+    "missing key": (InvalidInput, "", table("visitor,day\nv1,1\n")),
+    "case-colliding columns": (InvalidInput, "fault", table("visit,Day,day\nv1,1,2\n")),
+    "unclosed quote": (InvalidInput, "fault", table('visit,day\nv1,"1\n')),
+    "link column to nothing": (NotFound, "no such entity type", table("visit,ward\nv1,w\n", links=["ward"])),
+    "file that is a folder": (CommonGroundError, "", unreadable),
+    "no such file": (
+        NotFound,
+        "no file",
+        lambda s, folder: s.write("import table", path=folder / "none.csv", type="Visit", key="visit"),
+    ),
+    "broken PNG": (InvalidInput, "fault", pictures("e1.png", b"\x89PNG\r\n\x1a\nrubbish")),
+    "picture of nobody": (CommonGroundError, "", pictures("e7.png", b"not a picture")),
+    "path with ..": (UnsafePath, "", pictures("e1.png", b"", match="../{eye}.png")),
+    "Unicode twin": (Conflict, "already", lambda s, _: s.write("dataset create", name="e\u0079es")),
+    "case-colliding name": (Conflict, "already", lambda s, _: s.write("dataset create", name="EYES")),
+    "name with @": (InvalidInput, "@", lambda s, _: s.write("dataset create", name="eyes@2")),
+    "empty name": (InvalidInput, "empty", lambda s, _: s.write("dataset create", name="  ")),
+    "unknown dataset": (NotFound, "eyes", lambda s, _: s.write("dataset release", dataset="ears")),
+    "second column of one name": (
+        InvalidInput,
+        "already",
+        lambda s, _: s.write("type extend", type="Eye", columns=[{"name": "Side", "holds": "text"}]),
+    ),
+    "unknown kind of column": (
+        InvalidInput,
+        "none of",
+        lambda s, _: s.write("type extend", type="Eye", columns=[{"name": "x", "holds": "blob"}]),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_refused_and_changes_nothing(study: Session, tmp_path: Path, case: str) -> None:
+    """The error is of the stated class, says what is wrong, and nothing was written on either engine."""
+    kind, words, act = CASES[case]
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    before = fingerprint(study)
+    with pytest.raises(kind) as caught:
+        act(study, inbox)
+    assert words.lower() in str(caught.value).lower()
+    assert caught.value.kept
+    assert fingerprint(study) == before
+
+
+def test_unknown_and_ambiguous_ids_say_so(study: Session) -> None:
+    """An id of nothing is not found; a beginning that several ids share names them."""
+    with study.reading() as on:
+        known = show_rid(study.actor.person or 0)
+        with pytest.raises(NotFound):
+            identify(on.view.connection, 12345)
+        with pytest.raises(Ambiguous) as caught:
+            find_prefix(on.view.connection, known[:3])
+        assert caught.value.faults
+        with pytest.raises(InvalidInput):
+            find_prefix(on.view.connection, "not an id!")
+
+
+def test_a_newer_schema_is_refused(study: Session) -> None:
+    """A study that a newer release wrote is not opened."""
+    with study.ground.database.write() as connection:
+        migrations.write_meta(connection, "schema", str(migrations.NEWEST + 1))
+    folder = study.ground.folder.parent
+    with pytest.raises(SchemaTooNew, match="knows schemas up to"):
+        open_study(folder, person="Tester")
+
+
+def test_an_old_sqlite_is_refused() -> None:
+    """A library that can lose commits is refused, and both remedies are named."""
+    with pytest.raises(UnsafeEngine) as caught:
+        sqlite_driver.check_version((3, 40, 1))
+    assert "pysqlite3" in caught.value.todo
+    assert "3.51.3" in caught.value.todo
+
+
+def test_a_full_disk_is_said_and_keeps_everything(tmp_path: Path) -> None:
+    """When the disk is full in the middle of an import, the error says so and the study is as it was."""
+    session = create_study(tmp_path / "study", name="full", person="Tester")
+    path = tmp_path / "table.csv"
+    path.write_text("visit,day\nv1,1\n")
+    before = fingerprint(session)
+    session.ground.close()
+    code = (
+        "import sys; from pathlib import Path; from commonground.operations.studies import open_study;"
+        "open_study(Path(sys.argv[1]), person='Tester').write("
+        "'import table', path=Path(sys.argv[2]), type='Visit', key='visit')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "study"), str(path)],
+        env={**os.environ, "CG_FAULT": "files.write:1:enospc!"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "StorageFull" in done.stderr
+    assert fingerprint(open_study(tmp_path / "study", person="Tester")) == before
