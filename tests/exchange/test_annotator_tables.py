@@ -123,6 +123,14 @@ def test_a_long_table_types_each_feature_by_itself(draft):
     ]  # fmt: skip
 
 
+def test_raters_are_labels_also_when_they_are_numbers(draft):
+    """Reader 1 is a name, with or without a leading zero."""
+    found = from_wide(draft("id,who,g\n1,1,3\n2,02,4\n3, 2 ,4\n"), entity="id", rater="who", values=["g"])
+    assert found.raters == ("1", "02", "2")
+    found = from_wide(draft("id,who,g\n1,1,3\n2,2,4\n"), entity="id", rater="who", values=["g"])
+    assert rows(found, "rater") == [("1",), ("2",)]
+
+
 def test_all_faults_come_at_once(draft):
     """Bad rows, values that are not allowed, missing raters and repeats are told together, with their rows."""
     table = draft("id,who,g\n1,A,3\n1,A,4\n2,,3\n3,A,9\n4\n5,B,X\n,B,2\n")

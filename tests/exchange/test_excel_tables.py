@@ -1,6 +1,7 @@
 """Worksheets into drafts."""
 
 import datetime as dt
+import re
 import sys
 import zipfile
 
@@ -37,6 +38,18 @@ def read(draft, size=50_000):
         for name, cells in chunk.items():
             values[name] += cells
     return values
+
+
+def alter(path, pattern, text):
+    """Replaces what a pattern finds in the file of the first sheet."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    parts[sheet], times = re.subn(pattern, text, parts[sheet])
+    assert times
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
 
 
 def faults(draft):
@@ -127,23 +140,18 @@ def test_an_error_cell_can_be_stated_missing(write):
     assert read(inspect(path, missing=["", "#N/A"])) == {"a": [1, None]}
 
 
-def test_formulas_are_read_as_the_values_stored_with_them(write, tmp_path):
+def test_formulas_are_read_as_the_values_stored_with_them(write):
     """The stored value of a formula is the value of the cell."""
     path = write([["a"], ["=1+1"]])
-    stored = tmp_path / "stored.xlsx"
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(stored, "w") as new:
-        for name in old.namelist():
-            content = old.read(name)
-            if name.endswith("sheet1.xml"):
-                changed = (
-                    content.replace(b"<v></v>", b"<v>2</v>")
-                    .replace(b"<v/>", b"<v>2</v>")
-                    .replace(b"<v />", b"<v>2</v>")
-                )
-                assert changed != content
-                content = changed
-            new.writestr(name, content)
-    assert read(inspect(stored)) == {"a": [2]}
+    alter(path, rb"<v ?/>|<v></v>", b"<v>2</v>")
+    assert read(inspect(path)) == {"a": [2]}
+
+
+def test_the_size_that_a_sheet_states_is_not_trusted(write):
+    """A sheet that claims to be one cell is read to its end."""
+    path = write([["a", "b"], [1, 2], [3, 4]])
+    alter(path, rb'<dimension ref="[^"]*"', b'<dimension ref="A1:A1"')
+    assert read(inspect(path)) == {"a": [1, 3], "b": [2, 4]}
 
 
 def test_a_sheet_can_be_named(tmp_path):

@@ -95,6 +95,13 @@ def test_all_faults_come_at_once(write):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("types", [{}, {"day": "text"}, {"day": "date"}])
+def test_a_day_that_no_calendar_has_is_a_fault_whatever_is_stated(write, types):
+    """It is listed with its row, and never turned into a value."""
+    path = write({"day": pa.array([1, 2**30], pa.int32()).cast(pa.date32())})
+    assert [fault.row for fault in inspect(path, types=types).faults] == [2]
+
+
 def test_equal_names_are_a_fault(tmp_path):
     """A file may hold two columns of one name; a draft may not."""
     path = tmp_path / "a.parquet"

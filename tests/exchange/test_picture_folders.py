@@ -125,6 +125,24 @@ def test_a_picture_of_too_many_pixels_is_not_decoded(folder):
     assert faults(match(folder, PATTERN)) == [("too-large", "P1_S1.png"), ("too-large", "P1_S2.png")]
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_large_picture_is_refused_also_where_warnings_are_silent(folder):
+    """The limit is our own and does not hang on how warnings are treated."""
+    content = bytearray(draw(folder / "P1_S1.png").read_bytes())
+    content[16:24] = (10_000).to_bytes(4) * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4)
+    (folder / "P1_S1.png").write_bytes(content)
+    assert faults(match(folder, PATTERN)) == [("too-large", "P1_S1.png")]
+
+
+def test_a_wrong_checksum_is_a_broken_picture(folder):
+    """Pixels that decode but do not match the checksum beside them are not trusted."""
+    content = bytearray(draw(folder / "P1_S1.png").read_bytes())
+    content[content.index(b"IEND") - 5] ^= 1
+    (folder / "P1_S1.png").write_bytes(content)
+    assert faults(match(folder, PATTERN)) == [("broken-picture", "P1_S1.png")]
+
+
 def test_a_format_that_runs_programs_is_no_picture(folder):
     """PostScript, which would start an interpreter, is not opened."""
     (folder / "P1_S1.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")

@@ -355,7 +355,7 @@ def test_a_program_runs_as_an_execution(study: Path) -> None:
 def test_agreement_leads_with_the_verdict(study: Path) -> None:
     """Agreement is said in words first, with the figures below."""
     shown = ok(study, "feature", "agreement", "malignancy")
-    assert shown.startswith("Readers agree ") or shown.startswith("Agreement on ")
+    assert shown.startswith(("Readers agree ", "Agreement on "))
     assert "EntityColumn(" not in ok(study, "type", "list")
 
 

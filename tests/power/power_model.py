@@ -198,6 +198,22 @@ class Disk:
                 for node in (*self._files.values(), *self._folders):
                     node.sync()
 
+    def live(self) -> dict[str, bytes]:
+        """The files as programs see them now, but for SQLite's shared index."""
+        files: dict[str, bytes] = {}
+        todo = [("", self.root)]
+        while todo:
+            start, folder = todo.pop()
+            for name, node in folder.live.items():
+                if isinstance(node, Folder):
+                    todo.append((f"{start}{name}/", node))
+                elif not name.endswith("-shm"):
+                    content = bytearray(node.durable)
+                    for number, data in node.pending:
+                        apply(content, number, data)
+                    files[start + name] = bytes(content)
+        return files
+
     def image(self, chance: random.Random) -> tuple[dict[str, bytes], list[str]]:
         """The files and folders that a power cut now may leave."""
         kept = _choose(chance, sorted({change.serial for folder in self._folders for change in folder.pending}))

@@ -100,7 +100,7 @@ def test_an_edge_that_ended_is_walked_only_as_of_before(ground: Ground) -> None:
 
 
 def timed(ground: Ground, start: int, count: int) -> float:
-    """The quickest of repeated walks, which must each find `count` things: what others do to the machine is left out."""
+    """The quickest of repeated walks, each of which finds `count` things: other load on the machine is left out."""
     times = []
     with ground.view() as view:
         for _ in range(20):

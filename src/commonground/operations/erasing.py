@@ -19,10 +19,10 @@ import sqlalchemy as sa
 from commonground.errors import Conflict, InvalidInput, NotFound
 from commonground.identity import Rid, show_rid
 from commonground.operations.plans import Plan, Reading
-from commonground.store import batches, files, schema, text_index
+from commonground.store import batches, changes, files, schema, text_index
 from commonground.store.bulk import insert_rows
 from commonground.store.ground import Ground
-from commonground.store.transaction import Shell, Transaction
+from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.structure import entities, lineage, tables
 from commonground.structure.datasets import Version, list_every_version
@@ -108,7 +108,7 @@ def apply_erase(tx: Transaction, plan: Plan, redacted: list[tuple[str, str, int,
     assets = [rid for rid, _ in args["assets"]]
     tx.erase(tables.asset, assets)
     text_index.remove(tx.connection, assets)
-    _erase_words(tx, args["changes"])
+    changes.erase_words(tx, args["changes"])
     doomed = {digest for _, digest in args["assets"] if digest} - _still_used(tx, assets)
     insert_rows(
         tx.connection,
@@ -179,14 +179,6 @@ def _models(view: View, versions: list[Version]) -> list[str]:
         found = lineage.find_dependents(view, rid=version.rid)
         named.update((one.rid, one.name) for one in found.assets if one.state == "model")
     return sorted(named.values())
-
-
-def _erase_words(tx: Transaction, numbers: list[int]) -> None:
-    log = schema.change
-    for number in numbers:
-        digest = bytes(tx.connection.execute(sa.select(log.c.words_digest).where(log.c.id == number)).scalar_one())
-        tx.bury([Shell(log.name, number, 0, 0, None, digest)])
-        tx.connection.execute(sa.update(log).where(log.c.id == number).values(words=None, salt=None))
 
 
 def _still_used(tx: Transaction, gone: list[Rid]) -> set[str]:

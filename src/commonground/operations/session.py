@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from commonground.errors import Conflict, NotAllowed
-from commonground.identity import Actor
+from commonground.errors import CommonGroundError, Conflict, NotAllowed
+from commonground.identity import Actor, Rid
 from commonground.operations.plans import Bulk, Committed, Plan, Reading, Role
 from commonground.operations.registry import get_verb
 from commonground.operations.verb import Verb
 from commonground.store import batches, changes, schema
 from commonground.store.batches import StagedBatch
+from commonground.store.changes import Change
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
 
@@ -84,19 +85,50 @@ class Session:
         done = self._done(plan)
         if done is not None:
             return done
-        staged_rows = {bulk.batch: self._stage(bulk, progress) for bulk in plan.bulk if _is_large(bulk)}
-        staged = _function(verb, "stage")(self.ground, plan) if verb.stages else None
+        # Files that are staged here are wanted by no row yet; holding keeps a collection from taking them.
+        with self.ground.blobs.holding():
+            change = self._stage_and_write(verb, plan, why, made_at, progress)
+        if verb.finishes:
+            _function(verb, "finish")(self.ground, plan)
+        return Committed(plan, change)
+
+    def _stage_and_write(
+        self, verb: Verb, plan: Plan, why: str | None, made_at: int | None, progress: Callable[[int], None]
+    ) -> Change:
+        staged: list[StagedBatch] = []
+        try:
+            for bulk in plan.bulk:
+                if _is_large(bulk):
+                    staged.append(self._stage(bulk, progress))
+            prepared = [_function(verb, "stage")(self.ground, plan)] if verb.stages else []
+            return self._write(verb, plan, why, made_at, {one.batch: one for one in staged}, prepared)
+        except BaseException:
+            tables = {bulk.batch: _table(bulk) for bulk in plan.bulk}
+            with contextlib.suppress(CommonGroundError):
+                for one in staged:
+                    batches.discard(self.ground.database, tables[one.batch], one.batch)
+            raise
+
+    def _write(
+        self,
+        verb: Verb,
+        plan: Plan,
+        why: str | None,
+        made_at: int | None,
+        staged: Mapping[Rid, StagedBatch],
+        prepared: Sequence[object],
+    ) -> Change:
         with self.ground.change() as tx:
             first = changes.find_plan(tx.connection, plan.id)
             if first is not None:
-                return Committed(plan, first, again=True)
+                return first
             _check_reads(tx, plan)
-            _function(verb, "apply")(tx, plan, *([staged] if verb.stages else []))
+            _function(verb, "apply")(tx, plan, *prepared)
             for bulk in plan.bulk:
-                rows = staged_rows.get(bulk.batch) or batches.write(tx, _table(bulk), bulk.batch, bulk.columns)
+                rows = staged.get(bulk.batch) or batches.write(tx, _table(bulk), bulk.batch, bulk.columns)
                 batches.publish(tx, rows, bulk.subject, bulk.origin)
             tx.touch(*plan.anchors)
-            change = changes.append(
+            return changes.append(
                 tx,
                 plan=plan.id,
                 verb=plan.verb,
@@ -106,9 +138,6 @@ class Session:
                 recorded_at=self.ground.clock(),
                 made_at=made_at,
             )
-        if verb.finishes:
-            _function(verb, "finish")(self.ground, plan)
-        return Committed(plan, change)
 
     def _done(self, plan: Plan) -> Committed | None:
         with self.ground.database.read() as connection:

@@ -14,6 +14,7 @@ from commonground.store import files, sqlite_driver
 MUTANTS = {
     "synchronous=NORMAL": "PRAGMA synchronous=NORMAL",
     "synchronous=OFF": "PRAGMA synchronous=OFF",
+    "journal_mode=DELETE": "PRAGMA journal_mode=DELETE",
     "": "SELECT 1",
 }
 

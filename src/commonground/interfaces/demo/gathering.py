@@ -79,7 +79,7 @@ def gather(scene: Scene) -> Delivered:
                 key=key,
                 links=links,
                 descriptions={name: text for name, (text, _) in meant[table].items() if name != key},
-                units={name: unit for name, (_, unit) in meant[table].items() if unit and name != key},
+                units={name: unit for name, (_, unit) in meant[table].items() if unit not in {"", "1"} and name != key},
                 why=WHY_IMPORT,
             )
             counts[table] = int(effect_of(done)["new"])

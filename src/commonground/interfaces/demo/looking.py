@@ -71,7 +71,7 @@ def tell_next(scene: Scene, folder: Path, seconds: float) -> None:
     tell = scene.teller
     tell.act(10, f"Your turn: everything above is in {folder}, and all of it can be asked again")
     tell.command(f"cd {folder}", "The study; every command below works there.")
-    tell.command("cg why nodules@2.0.0", "Where the reasons end: nobody said why a 3 is malignant.")
+    tell.command("cg why target-3-malignant", "Where the reasons end: nobody said why a 3 is malignant.")
     tell.command("cg diff logistic-3-left-out logistic-3-malignant", "In what the two runs differ.")
     tell.command("cg lineage logistic-3-malignant", "What a run came from, back to the readings.")
     tell.command("cg dataset diff nodules@1.0.0 nodules@2.0.0", "Which nodules came back.")
