@@ -2,10 +2,12 @@
 
 A page's `python` blocks share one namespace and one empty folder; its `console` blocks run their `$ ` lines there. A
 `text` block right after a python block, and the other lines of a console block, are what is printed: `...` stands for
-anything. A block after `<!-- not run: REASON -->` is left out; the pages may do that only for reasons listed here.
+anything. A block after `<!-- not run: REASON -->` is left out; the pages may do that only for reasons listed here. A
+block after `<!-- in an empty folder -->` begins in another folder. The folders hold the files of `files/PAGE/`.
 """
 
 import contextlib
+import dataclasses
 import io
 import os
 import re
@@ -19,9 +21,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+FILES = Path(__file__).parent / "files"
+ELSEWHERE = {ROOT / "docs" / "cli.md": "tests/interfaces/test_cli_docs.py runs it"}
+PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")} - ELSEWHERE.keys())
+KNOWN_COMMANDS = {
+    "uv run pytest": "it is what runs this",
+    "uv run cg demo": "the tour runs it, and tests/interfaces/test_demo_story.py",
+}
 FENCE = re.compile(
-    r"^(?:<!-- not run: (?P<reason>.+) -->\n)?```(?P<kind>[a-z]+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^(?:<!-- (?:not run: (?P<reason>.+)|(?P<anew>in an empty folder)) -->\n)?```(?P<kind>[a-z]+)\n(?P<body>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 REASONS = {"installs a program", "needs a server of your own", "runs the tests", "needs a notebook", "needs torch"}
 ANYTHING = "..."
@@ -35,6 +44,7 @@ class Block:
     body: str
     line: int
     reason: str | None
+    anew: bool = False
     expected: str | None = None
 
 
@@ -47,9 +57,9 @@ def read_blocks(text):
         kind, body = match["kind"], match["body"]
         if kind == "text" and found and found[-1].kind == "python" and not text[end : match.start()].strip():
             last = found.pop()
-            found.append(Block(last.kind, last.body, last.line, last.reason, body))
+            found.append(dataclasses.replace(last, expected=body))
         elif kind in {"python", "console"}:
-            found.append(Block(kind, body, line, match["reason"]))
+            found.append(Block(kind, body, line, match["reason"], match["anew"] is not None))
         end = match.end()
     return found
 
@@ -73,6 +83,8 @@ def run_python(block, place, names):
 def run_console(block, place, folder, environment):
     """Run the commands of a console block; gives the folder that they end in."""
     for command, expected in read_commands(block.body):
+        if command in KNOWN_COMMANDS:
+            continue
         words = shlex.split(command, comments=True)
         if words[:2] == ["uv", "run"]:
             words = words[2:]
@@ -96,25 +108,29 @@ def read_commands(body):
         yield command, expected
 
 
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A folder that looks like the root of a fresh clone, as far as the examples can tell."""
-    shutil.copytree(ROOT / "docs" / "tutorial" / "data", tmp_path / "docs" / "tutorial" / "data")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def make_place(folder, page):
+    """A folder that looks like the root of a fresh clone, with the files that the page takes for granted."""
+    shutil.copytree(ROOT / "docs" / "tutorial" / "data", folder / "docs" / "tutorial" / "data")
+    if (FILES / page.stem).is_dir():
+        shutil.copytree(FILES / page.stem, folder, dirs_exist_ok=True)
+    return folder
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_examples_run(page, place, monkeypatch):
+def test_examples_run(page, tmp_path, monkeypatch):
     """Every example of the page runs in the order of the page and prints what the page says."""
     scripts = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "100"}
     names = {"__name__": "__main__"}
-    folder = place
-    for block in read_blocks(page.read_text(encoding="utf-8")):
+    folder = make_place(tmp_path / "0", page)
+    monkeypatch.chdir(folder)
+    for number, block in enumerate(read_blocks(page.read_text(encoding="utf-8")), 1):
         if block.reason is not None:
             assert block.reason in REASONS, f"{page}:{block.line} is not run for a reason that is not listed"
             continue
+        if block.anew:
+            folder = make_place(tmp_path / str(number), page)
+            monkeypatch.chdir(folder)
         if block.kind == "python":
             run_python(block, page, names)
         else:

@@ -18,6 +18,24 @@ class Snapshot:
     patients: dict[str, Row]
     values: Counter[tuple[str, int | None, str]]
     columns: frozenset[str]
+    ids: dict[str, int] = field(default_factory=dict, compare=False)
+    """Which nodule or patient each key stood for then: a key may be used again."""
+
+    def without(self, gone: set[int]) -> Snapshot:
+        """The same after an erasure."""
+        keys = {key for key, one in self.ids.items() if one in gone}
+        nodules = {key: row for key, row in self.nodules.items() if key not in keys}
+        return Snapshot(
+            frozenset(pair for pair in self.members if pair[1] not in keys),
+            {
+                key: {**row, "patient": None if row["patient"] in keys else row["patient"]}
+                for key, row in nodules.items()
+            },
+            {key: row for key, row in self.patients.items() if key not in keys},
+            Counter({value: times for value, times in self.values.items() if value[0] not in keys}),
+            self.columns if nodules else frozenset(),
+            {key: one for key, one in self.ids.items() if key not in keys},
+        )
 
 
 @dataclass
@@ -39,6 +57,14 @@ class StudyModel:
     values: list[tuple[str, int | None, str]] = field(default_factory=list)
     datasets: dict[str, DatasetModel] = field(default_factory=dict)
     columns: set[str] = field(default_factory=set)
+    ids: dict[str, int] = field(default_factory=dict)
+    merged: dict[int, int] = field(default_factory=dict)
+    newest_id: int = 0
+
+    def come(self, key: str) -> None:
+        """A nodule or patient that was not there comes."""
+        self.newest_id += 1
+        self.ids[key] = self.newest_id
 
     def inside(self, name: str) -> list[str]:
         """The dataset and all that is nested in it."""
@@ -65,13 +91,31 @@ class StudyModel:
             {key: dict(self.patients[key]) for key in owners},
             Counter(value for value in self.values if graded and value[0] in reached),
             frozenset(self.columns) if nodules else frozenset(),
+            dict(self.ids),
         )
 
     def merge(self, old: str, into: str) -> None:
         """What was said of the duplicate counts for the other from now on."""
         del self.nodules[old]
+        self.merged[self.ids.pop(old)] = self.ids[into]
         self.values = [(into if key == old else key, value, rater) for key, value, rater in self.values]
         for dataset in self.datasets.values():
             if old in dataset.members:
                 dataset.members.remove(old)
                 dataset.members.add(into)
+
+    def erase(self, patient: str) -> None:
+        """The patient goes, with the nodules that are theirs and whatever these were merged from, from every time."""
+        keys = {key for key, row in self.nodules.items() if row["patient"] == patient}
+        gone = {self.ids[key] for key in (*keys, patient)}
+        while more := {old for old, now in self.merged.items() if now in gone} - gone:
+            gone |= more
+        del self.patients[patient]
+        for key in keys:
+            del self.nodules[key]
+        for key in (*keys, patient):
+            del self.ids[key]
+        self.values = [value for value in self.values if value[0] not in keys]
+        for dataset in self.datasets.values():
+            dataset.members -= keys
+            dataset.versions = {number: one.without(gone) for number, one in dataset.versions.items()}

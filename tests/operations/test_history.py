@@ -25,7 +25,9 @@ from study_model import DatasetModel, Snapshot, StudyModel
 
 from commonground.errors import Conflict, InvalidInput
 from commonground.operations.releases import load_state
-from commonground.operations.studies import create_study
+from commonground.operations.restoring import restore_study
+from commonground.operations.studies import create_study, open_study
+from commonground.store.verify import verify
 from commonground.structure import datasets, entities
 from commonground.structure.references import pin
 from commonground.structure.scopes import measure_scope
@@ -50,6 +52,8 @@ class Study(RuleBasedStateMachine):
         self.database = ""
         self.model = StudyModel()
         self.before: list[tuple[str, StudyModel]] = []
+        self.erased = False
+        self.copies = 0
 
     @initialize()
     def declare(self) -> None:
@@ -81,6 +85,8 @@ class Study(RuleBasedStateMachine):
         listed = sorted(keys)
         self.write("entity upsert", type="Patient", keys=listed, columns={"age": [age] * len(listed)})
         for key in listed:
+            if key not in self.model.patients:
+                self.model.come(key)
             self.model.patients[key] = {"age": age}
 
     @precondition(lambda self: self.model.patients)
@@ -96,6 +102,8 @@ class Study(RuleBasedStateMachine):
             columns={"patient": [patient] * len(keys), "size": [size] * len(keys)},
         )
         for key in keys:
+            if key not in self.model.nodules:
+                self.model.come(key)
             row = self.model.nodules.setdefault(key, dict.fromkeys(self.model.columns))
             row.update(patient=patient, size=size)
 
@@ -208,6 +216,34 @@ class Study(RuleBasedStateMachine):
         self.model = earlier
         self.before.clear()
 
+    @precondition(lambda self: self.model.patients)
+    @rule(data=st.data())
+    def erase(self, data: st.DataObject) -> None:
+        """A patient withdraws consent: they go from every time, and nobody else does."""
+        patient = data.draw(st.sampled_from(sorted(self.model.patients)))
+        self.write("erase", type="Patient", key=patient, basis="consent withdrawn")
+        self.model.erase(patient)
+        self.erased = True
+        self.before.clear()
+
+    @rule()
+    def collect(self) -> None:
+        """Files that nothing names go, and nothing else."""
+        for session in self.sessions:
+            session.read("gc")
+
+    @rule()
+    def back_up_and_restore(self) -> None:
+        """A backup takes the place of the study, which goes on from there."""
+        self.copies += 1
+        copy_of = self.folder / f"copy {self.copies}"
+        session = self.sessions[0]
+        session.read("backup", folder=str(copy_of))
+        session.ground.close()
+        place = self.folder / f"restored {self.copies}"
+        restore_study(copy_of, place)
+        self.sessions[0] = open_study(place, person="Tester")
+
     @invariant()
     def every_version_is_as_it_was_released(self) -> None:
         """Frozen parts, the living rows as of the release, and the model agree for every version, on every engine."""
@@ -218,6 +254,8 @@ class Study(RuleBasedStateMachine):
                     for version in datasets.list_versions(on.view, rid):
                         expected = dataset.versions[str(version.number)]
                         assert read_snapshot(on, f"{name}@{version.number}") == expected
+                        if self.erased:
+                            continue
                         with session.ground.view(version.change) as then:
                             assert measure_manifest(then, measure_scope(then, rid)).digest == version.digest
 
@@ -240,6 +278,7 @@ class Study(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Close and remove the studies."""
         for session in self.sessions:
+            assert verify(session.ground, full=True).intact
             session.ground.close()
         shutil.rmtree(self.folder)
 

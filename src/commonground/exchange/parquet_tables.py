@@ -107,9 +107,8 @@ def inspect(
                 faults.add("no-rows", "the table has columns and no rows")
             _survey(source, columns, faults)
         except (pa.ArrowException, OSError) as error:
-            raise BrokenFile(
-                f"{source.name} is no Parquet file that can be read: {error}.", todo="Write it again."
-            ) from error
+            what = f"{source.name} is no Parquet file that can be read: {error}."
+            raise BrokenFile(what, todo="Write it again.") from error
         drafts = [_settle(column, faults) for column in columns]
         if reading.key and not {fault.column for fault in faults.listed()} & set(reading.key):
             _check_key(source, columns, reading, faults)

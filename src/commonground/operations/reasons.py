@@ -137,18 +137,20 @@ def _selectors(view: View, edge: Edge) -> list[str]:
             name = _feature_name(view, used.get("feature"))
             left = sum(used.get("left_out", {}).values())
             more = f", {left:,} left out" if left else ""
-            found.append(f"{name}: {_rule(used.get('selector', {}))}{more}")
+            found.append(f"{name}: {_rule(view, used.get('selector', {}))}{more}")
     return list(dict.fromkeys(found))
 
 
-def _rule(selector: Mapping[str, Any]) -> str:
-    name = next((str(selector[key]) for key in ("rule", "selector", "name", "kind", "method") if key in selector), "")
-    rest = [
-        f"{key} {format_value(value)}"
-        for key, value in selector.items()
-        if value not in (None, [], {}, "", name) and key not in {"rule", "selector", "name", "kind", "method"}
-    ]
-    return ", ".join([part for part in (name, *rest) if part]) or "as it stands"
+def _rule(view: View, selector: Mapping[str, Any]) -> str:
+    """A selector in words; a run that computed the values is named, with what it was told."""
+    if isinstance(selector.get("execution"), str):
+        run = resolve(view, selector["execution"])
+        told = parameters.list_params(view, [run.rid])[run.rid]
+        shown = ", ".join(f"{key} {format_value(value)}" for key, value in list(told.items())[:MANY])
+        return f"computed by {name_of(view, run).name}" + (f" ({shown})" if shown else "")
+    rule = str(selector.get("rule", ""))
+    rest = [f"{key} {format_value(value)}" for key, value in selector.items() if key != "rule" and value]
+    return ", ".join(part for part in (rule, *rest) if part) or "as it stands"
 
 
 def _feature_name(view: View, shown: object) -> str:

@@ -1,12 +1,12 @@
 """What must be destroyed so that nothing of an entity is left, in rows of any time, parts, files and words.
 
-The reach goes down the links, from a patient to the scans and nodules that belong to them, through states of any time.
-Whoever only belongs to the same dataset is not reached.
+The reach goes down the links, from a patient to the scans and nodules that belong to them by their newest state. A
+merged duplicate belongs where the entity belongs that it is now. Whoever only lies in the same dataset is not reached.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ from commonground.store.view import View
 from commonground.structure import tables
 from commonground.structure.assets import Asset, list_assets
 from commonground.structure.column_types import Holds
-from commonground.structure.entities import EntityType, get_table, list_types
+from commonground.structure.entities import EntityType, get_table, list_aliases, list_types
 from commonground.structure.features import VALUE_TABLES
 from commonground.structure.versions import Manifest
 
@@ -54,19 +54,19 @@ class Reach:
 def measure_reach(view: View, kind: EntityType, start: Rid) -> Reach:
     """What belongs to an entity: it, what it was merged from, and all that links to these, at any time."""
     types = {one.rid: one for one in list_types(view)}
-    merged = view.rows(sa.select(tables.alias.c.rid, tables.alias.c.target))
-    first = {start}
-    while more := {row.rid for row in merged if row.target in first} - first:
-        first |= more
+    aliases = list_aliases(view)
+    first = _with_duplicates({start}, aliases)
     reach = Reach(entities={kind.rid: first})
     waiting = [(kind.rid, first)]
     while waiting:
         target, rids = waiting.pop()
-        for other, found in _linking(view, types, target, rids):
-            fresh = found - reach.entities.setdefault(other, set())
+        for other, linking in _linking(view, types, target, rids):
+            known = reach.entities.setdefault(other, set())
+            fresh = _with_duplicates(linking - aliases.keys(), aliases) - known
             if fresh:
-                reach.entities[other] |= fresh
+                known |= fresh
                 waiting.append((other, fresh))
+    reach.entities = {rid: rids for rid, rids in reach.entities.items() if rids}
     reach.keys = sorted({key for other, rids in reach.entities.items() for key in _keys(view, types[other], rids)})
     everything = sorted(reach.rids)
     for table in (*VALUE_TABLES.values(), tables.member):
@@ -101,18 +101,27 @@ def digest_part(table: pa.Table, manifest: Manifest, name: str) -> str:
     return table_digest(columns, entry["order"])
 
 
+def _with_duplicates(rids: set[Rid], aliases: Mapping[Rid, Rid]) -> set[Rid]:
+    return rids | {old for old, now in aliases.items() if now in rids}
+
+
 def _linking(view: View, types: dict[Rid, EntityType], target: Rid, rids: set[Rid]) -> Iterator[tuple[Rid, set[Rid]]]:
+    """The entities whose newest state links to one of these."""
     for other in types.values():
         for link in other.links:
-            if link.target == target:
-                table = get_table(view, other)
-                found = {
+            if link.target != target:
+                continue
+            table = get_table(view, other)
+            later = table.alias()
+            newest = ~sa.exists().where(later.c.rid == table.c.rid, later.c.since > table.c.since)
+            yield (
+                other.rid,
+                {
                     row.rid
                     for part in _parts(sorted(rids))
-                    for row in view.rows(sa.select(table.c.rid).where(table.c[link.place].in_(part)))
-                }
-                if found:
-                    yield other.rid, found
+                    for row in view.rows(sa.select(table.c.rid).where(table.c[link.place].in_(part), newest))
+                },
+            )
 
 
 def _keys(view: View, kind: EntityType, rids: set[Rid]) -> list[str]:

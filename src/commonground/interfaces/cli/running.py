@@ -28,6 +28,8 @@ from commonground.operations.studies import create_study, open_study
 from commonground.operations.verb import Verb
 
 IDS = ("rid", "parent", "execution")
+FULLER = {"dataset diff": "diff"}
+"""Verbs that another one answers with names and reasons as well."""
 SHOW_PROGRESS_FROM = 20_000
 
 
@@ -38,7 +40,7 @@ def run_verb(verb: Verb, args: dict[str, Any], common: Common) -> None:
         if verb.writes:
             _write(session, verb, resolved, common)
             return
-        answer = session.read(verb.name, at=common.at, **resolved)
+        answer = session.read(FULLER.get(verb.name, verb.name), at=common.at, **resolved)
         show(answer, lambda: present(verb.name, answer, resolved), common)
         if verb.name == "verify" and answer.faults:
             raise click.exceptions.Exit(Corrupt.exit_status)
