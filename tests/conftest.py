@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -12,11 +13,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study
 from commonground.store.ground import Ground
 
+# Machines are shared: how long an example takes says nothing about the code.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 os.environ.setdefault("CG_TEST_RUN", "1")
 os.environ.setdefault("CG_PERSON", "Tester")
 
@@ -39,10 +44,8 @@ def postgres_server() -> Iterator[str]:
         yield server.get_uri()
     finally:
         server.cleanup()
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGQUIT)
-        except ProcessLookupError:
-            pass
         shutil.rmtree(folder, ignore_errors=True)
 
 

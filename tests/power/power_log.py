@@ -117,7 +117,6 @@ def build_shim() -> Path:
             "-o",
             str(fresh),
             str(source),
-            "-lpthread",
         ]
         subprocess.run(command, check=True)
         fresh.rename(built)

@@ -11,13 +11,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -27,9 +25,10 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+/* The lock: the thread that has it, and how often. Waiting by looking again, because it is held so briefly. */
 struct control {
-    uint32_t ready;
-    pthread_mutex_t lock;
+    int owner;
+    int depth;
 };
 
 static struct control *control;
@@ -47,37 +46,34 @@ __attribute__((constructor)) static void start(void) {
     root_length = strlen(root);
     int fd = syscall(SYS_openat, AT_FDCWD, shared, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) abort();
-    flock(fd, LOCK_EX);
     if (syscall(SYS_ftruncate, fd, (off_t)sizeof(struct control))) abort();
     control = (void *)syscall(SYS_mmap, NULL, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (control == MAP_FAILED) abort();
-    if (!control->ready) {
-        pthread_mutexattr_t how;
-        pthread_mutexattr_init(&how);
-        pthread_mutexattr_setpshared(&how, PTHREAD_PROCESS_SHARED);
-        pthread_mutexattr_setrobust(&how, PTHREAD_MUTEX_ROBUST);
-        pthread_mutexattr_settype(&how, PTHREAD_MUTEX_RECURSIVE);
-        pthread_mutex_init(&control->lock, &how);
-        control->ready = 1;
-    }
     close(fd);
     log_fd = syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (log_fd < 0) abort();
-    log_fd = fcntl(log_fd, F_DUPFD_CLOEXEC, 900); /* out of the way of programs that count descriptors */
+    int low = log_fd;
+    log_fd = fcntl(low, F_DUPFD_CLOEXEC, 900); /* out of the way of programs that count descriptors */
     if (log_fd < 0) abort();
+    close(low);
 }
 
-static int before(void) {
-    int kept = errno;
-    if (pthread_mutex_lock(&control->lock) == EOWNERDEAD) pthread_mutex_consistent(&control->lock);
+static void before(void) {
+    int kept = errno, me = syscall(SYS_gettid), free_lock = 0;
+    if (__atomic_load_n(&control->owner, __ATOMIC_ACQUIRE) != me) {
+        for (long tries = 1; !__atomic_compare_exchange_n(&control->owner, &free_lock, me, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE); tries++) {
+            /* free_lock now holds the owner; one that was killed never gives the lock back. */
+            if (tries % 2000 || !(syscall(SYS_tkill, free_lock, 0) && errno == ESRCH)) free_lock = 0;
+            usleep(50);
+        }
+        control->depth = 0;
+    }
+    control->depth++;
     errno = kept;
-    return 1;
 }
 
 static void after(void) {
-    int kept = errno;
-    pthread_mutex_unlock(&control->lock);
-    errno = kept;
+    if (!--control->depth) __atomic_store_n(&control->owner, 0, __ATOMIC_RELEASE);
 }
 
 static void note(char op, uint64_t inode, int64_t number, const void *one, uint32_t size, const char *two) {

@@ -1,5 +1,6 @@
 """Figures of agreement: published examples, a plain model, and properties."""
 
+import dataclasses
 import hashlib
 import math
 from collections import Counter
@@ -382,6 +383,42 @@ def test_coincidences_of_words_have_no_steps():
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------
+
+
+def test_the_sentences_are_whole():
+    """What is undefined or refused is said in these sentences, each with what to do."""
+    assert NO_PAIRS == "No unit has two or more values."
+    assert NO_COMMON_UNITS == "No unit was read by both."
+    assert ONE_VALUE == "All values are the same, so agreement cannot be told from chance."
+    units = np.zeros(2, np.int64)
+    calls = {
+        "Units, values and marks of missing values are not of one length.": lambda: Readings(units, np.zeros(3)),
+        "A reader has a unit twice.": lambda: kappa(Readings(units, units), Readings(units, units)),
+        "Distances need numbers, such as positions on a scale.": lambda: alpha(words("ab", "ab"), "ordinal"),
+        "Some values are not finite.": lambda: alpha(Readings(units, np.array([NAN, 1])), "nominal"),
+        "Values that are no numbers must be text.": lambda: alpha(Readings(units, np.array([None] * 2)), "nominal"),
+        "The number of resamples is 0 or more, and the confidence lies between 0 and 1.": lambda: alpha(
+            grid(EXAMPLE_C), "nominal", confidence=2
+        ),
+    }
+    todos = []
+    for what, call in calls.items():
+        with pytest.raises(InvalidInput) as caught:
+            call()
+        assert caught.value.what == what
+        todos.append(caught.value.todo)
+    assert todos[1] == "Keep the newest value of each unit."
+    assert todos[2] == "Take the values as nominal, or give their positions."
+
+
+def test_figures_are_values():
+    """A figure is equal to one of the same numbers and cannot be changed."""
+    figure = alpha(grid(EXAMPLE_C), "nominal", resamples=5)
+    assert figure == alpha(grid(EXAMPLE_C), "nominal", resamples=5)
+    assert figure.reason == ""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        figure.value = 1.0
+    assert agreement.Figure(None, "", 0, 0).resamples == 0
 
 
 def test_tables_of_pairs_are_bounded(monkeypatch):

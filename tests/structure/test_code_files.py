@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonground.structure.code_files import (
@@ -24,6 +24,7 @@ def test_a_blob_has_the_id_that_git_gives():
     assert blob_id(b"", "sha256") == "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813"
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_text_is_kept_byte_for_byte(data):
     """What is UTF-8 without NUL is kept exactly, unless something was screened; all else is not text."""
@@ -53,6 +54,7 @@ BOOK = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(book=BOOK)
 def test_a_notebook_loses_its_outputs_and_nothing_else(book):
     """Outputs, attachments and widget states go, sources stay, and a notebook without outputs is left as it is."""

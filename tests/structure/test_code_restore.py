@@ -259,6 +259,9 @@ def test_a_hostile_difference_writes_nothing_outside(repository, tmp_path):
         diff = f"diff --git a/{path} b/{path}\nnew file mode 100644\nindex {'0' * 40}..{'1' * 40}\n@@ -0,0 +1 @@\n+x\n"
         with pytest.raises(UnsafePath):
             restore(dataclasses.replace(state, diff=diff, dirty=True), tmp_path / "again")
+    link = KeptFile("way/canary", "120000", "README")
+    with pytest.raises(UnsafePath):
+        restore(dataclasses.replace(state, kept=(link,)), tmp_path / "again")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["study"]
 
 

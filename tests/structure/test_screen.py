@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonground.structure.identifier_rules import is_card_number, is_iban, is_nhs_number
@@ -275,6 +275,7 @@ def test_lines_after_a_private_key_keep_their_number():
     assert [(one.kind, one.line) for one in result.removed] == [("private key", 1), ("secret", 5)]
 
 
+@settings(deadline=None)
 @given(
     pieces=st.lists(st.sampled_from([text for text, _ in CANARIES.values()]) | st.text(max_size=20), max_size=6),
     joint=st.sampled_from(["\n", " ", ", ", '"', "=", "İ\n"]),
@@ -327,6 +328,7 @@ def test_a_megabyte_on_one_line_takes_linear_time(length, piece):
     assert time.process_time() - begun < length / 100_000
 
 
+@settings(deadline=None)
 @given(first=st.lists(st.integers(0, 9), min_size=9, max_size=9))
 def test_nhs_numbers(first):
     """At most one check digit makes nine digits an NHS number, and a change of one digit is noticed."""

@@ -40,6 +40,7 @@ READERS = {
     ".xlsx": "excel_tables",
 }
 KEPT_BYTES = 64 << 20
+USUAL = "delimiter: comma"
 
 
 def inspect_table(path: Path, **options: Any) -> TableDraft:  # noqa: ANN401 - each format has its own options
@@ -166,8 +167,8 @@ def _with_source(on: Reading, plan: Plan, found: SortedOut, draft: TableDraft, s
     effect = {**plan.effect, "from": source.name}
     if found.absent:
         effect["absent, for example"] = found.absent[:5]
-    if draft.notes:
-        effect["notes"] = list(draft.notes)
+    if notes := [note for note in draft.notes if note != USUAL]:
+        effect["notes"] = notes
     return Plan(
         id=plan.id,
         verb="import table",

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from commonground.errors import InvalidInput
 from commonground.exchange import annotator_tables
 from commonground.exchange.readings import ReadingDraft
 from commonground.identity import Rid
 from commonground.operations.features import check_values, describe_feature, name_entities, name_raters
-from commonground.operations.importing import inspect_table, keep_source
+from commonground.operations.importing import USUAL, inspect_table, keep_source
 from commonground.operations.plans import Bulk, Plan, Reading
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
@@ -108,7 +109,7 @@ def plan_readings(
             "features": [drafted.name for drafted in draft.features],
             "declares": [row["name"] for row in declared],
             "new readers": len(new_slots) if bulk else 0,
-            **({"notes": list(draft.notes)} if draft.notes else {}),
+            **({"notes": notes} if (notes := [note for note in draft.notes if note != USUAL]) else {}),
         },
         bulk=tuple(bulk),
         payload={"path": str(source)},
@@ -148,6 +149,11 @@ def _draft(
     if feature and value:
         return annotator_tables.from_long(
             table, entity=entity, rater=rater, feature=feature, value=value, cannot=cannot, allowed=allowed
+        )
+    if feature or value:
+        raise InvalidInput(
+            "A long table needs both: the column of the feature, and the column of what was said.",
+            todo="Name both, feature and value; or the columns of a wide table, values.",
         )
     named = list(values or [name for name in table.names if name not in {entity, rater}])
     return annotator_tables.from_wide(table, entity=entity, rater=rater, values=named, cannot=cannot, allowed=allowed)

@@ -54,9 +54,9 @@ def read_int(value: object) -> int:
     """A whole number within 64 bits."""
     if isinstance(value, bool | np.bool_):
         raise InvalidInput("true and false are not numbers")
-    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value.strip()):
-        number = int(value)
-    elif isinstance(value, int | np.integer | float | np.floating) and value == value // 1:
+    if (isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value.strip())) or (
+        isinstance(value, int | np.integer | float | np.floating) and value == value // 1
+    ):
         number = int(value)
     else:
         raise InvalidInput(f"{value!r} is not a whole number")

@@ -281,9 +281,7 @@ def _find_cause(axes: Sequence[AxisDifference], unknown: Sequence[str]) -> tuple
     return names[0], f"Only the {names[0]} differ{'' if names[0].endswith('s') else 's'}: that is the cause."
 
 
-def _compare_numbers(
-    kind: str, name: str, old: float | None, new: float | None, tolerance: float
-) -> Departure | None:
+def _compare_numbers(kind: str, name: str, old: float | None, new: float | None, tolerance: float) -> Departure | None:
     if old is None or new is None:
         return None if old is new else Departure(kind, name, _shown(old), _shown(new), None, within=False)
     relative = relative_difference(old, new)

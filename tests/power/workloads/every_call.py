@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -40,7 +41,7 @@ def change(place: Path) -> None:
     os.link(place / "c", place / "d")
     os.link("b", "e", src_dir_fd=folder, dst_dir_fd=folder)
     os.mkdir("below", dir_fd=folder)
-    os.rename(place / "c", place / "below" / "c")
+    (place / "c").rename(place / "below" / "c")
     os.replace("d", "a", src_dir_fd=folder, dst_dir_fd=folder)
     os.write(copy, b"written after the rename, by another name")
     (place / "gone").touch()
@@ -53,7 +54,7 @@ def change(place: Path) -> None:
     os.chdir(place) if place.name == "one" else None
     subprocess.run([sys.executable, "-c", CHILD, str(place / "moved" / "child")], check=True)
     os.fsync(folder)
-    os.sync()
+    ctypes.CDLL(None).syncfs(folder)
 
 
 def main(root: Path) -> None:

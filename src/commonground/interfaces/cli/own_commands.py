@@ -34,9 +34,9 @@ def build_init() -> click.Command:
             metavar="URL",
             help="A PostgreSQL database (postgresql://...), instead of a file in the folder.",
         ),
-        *_some_common("json", "person"),
+        *some_common("json", "person"),
     ]
-    return _command("init", "Make a study in a folder; no server is needed.", call, params)
+    return build_command("init", "Make a study in a folder; no server is needed.", call, params)
 
 
 def build_demo() -> click.Command:
@@ -48,9 +48,11 @@ def build_demo() -> click.Command:
     params: list[click.Parameter] = [
         click.Argument(["folder"], required=False, metavar="[FOLDER]"),
         click.Option(["--seed"], type=click.INT, default=0, metavar="N", help="Another seed gives other figures."),
-        *_some_common("person"),
+        *some_common("person"),
     ]
-    return _command("demo", "Tell the story of a real study: lung nodules, their readers, two models.", call, params)
+    return build_command(
+        "demo", "Tell the story of a real study: lung nodules, their readers, two models.", call, params
+    )
 
 
 def build_run() -> click.Command:
@@ -69,9 +71,9 @@ def build_run() -> click.Command:
         click.Option(["--param"], multiple=True, metavar="NAME=VALUE", help="A parameter to put on record."),
         click.Option(["--input", "inputs"], multiple=True, metavar="REF", help="A dataset, version or file it uses."),
         click.Option(["--scratch"], is_flag=True, help="Only a try; `cg execution promote` keeps it."),
-        *_some_common("study", "person"),
+        *some_common("study", "person"),
     ]
-    command = _command("run", "Run any program as an execution, with everything on record.", call, params)
+    command = build_command("run", "Run any program as an execution, with everything on record.", call, params)
     # What follows the program's name is the program's own.
     command.allow_interspersed_args = False
     return command
@@ -89,7 +91,7 @@ def build_completion() -> click.Command:
         click.echo(kind(root, {}, "cg", "_CG_COMPLETE").source())
 
     params: list[click.Parameter] = [click.Argument(["shell"], type=click.Choice(SHELLS))]
-    return _command("completion", "Print what makes a shell complete commands and options.", call, params)
+    return build_command("completion", "Print what makes a shell complete commands and options.", call, params)
 
 
 def build_version() -> click.Command:
@@ -99,14 +101,16 @@ def build_version() -> click.Command:
         metadata: Any = importlib.import_module("importlib.metadata")
         click.echo(f"commonground {metadata.version('commonground')}")
 
-    return _command("version", "Print the release of this program.", call, [])
+    return build_command("version", "Print the release of this program.", call, [])
 
 
-def _command(name: str, about: str, call: Any, params: list[click.Parameter]) -> click.Command:  # noqa: ANN401 - any callback
+def build_command(name: str, about: str, call: Any, params: list[click.Parameter]) -> click.Command:  # noqa: ANN401 - any callback
+    """A command of one line of help."""
     return click.Command(name, callback=call, params=params, help=about, short_help=about)
 
 
-def _some_common(*names: str) -> list[click.Parameter]:
+def some_common(*names: str) -> list[click.Parameter]:
+    """Some of the options that every command has."""
     wanted = {f"common_{name}" for name in names}
     return [option for option in build_common(reads=True, writes=True, taken=set()) if option.name in wanted]
 

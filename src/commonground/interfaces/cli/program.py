@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from commonground.errors import CommonGroundError
-from commonground.interfaces.cli import own_commands
+from commonground.interfaces.cli import keeping_commands, own_commands
 from commonground.interfaces.cli.failing import report, report_stopped, report_unexpected, report_usage
 from commonground.interfaces.cli.tree import Root, build_lineage
 
@@ -71,6 +71,10 @@ def build_program() -> Program:
             "completion": own_commands.build_completion,
             "version": own_commands.build_version,
             "lineage": build_lineage,
+            "sync": keeping_commands.build_sync,
+            "doctor": keeping_commands.build_doctor,
+            "restore": keeping_commands.build_restore,
+            "migrate": keeping_commands.build_migrate,
         },
         help=HELP,
         invoke_without_command=True,

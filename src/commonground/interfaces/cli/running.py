@@ -21,6 +21,7 @@ from commonground.interfaces.cli.plain_data import as_plain
 from commonground.interfaces.cli.presenting import present
 from commonground.interfaces.cli.presenting_lineage import present_lineage
 from commonground.interfaces.cli.printing import print_page
+from commonground.operations.delivery import needs_sync, sync
 from commonground.operations.plans import Committed, Plan
 from commonground.operations.resolving import resolve, shorten_all
 from commonground.operations.session import Session
@@ -105,6 +106,9 @@ def opened(common: Common) -> Iterator[Session]:
     """The study that a command is about."""
     session = open_study(Path(common.study or "."), person=common.person, via="cli")
     try:
+        # A run whose process was killed is closed, truthfully, by whatever command comes next.
+        if needs_sync(session):
+            sync(session)
         yield session
     finally:
         session.ground.close()

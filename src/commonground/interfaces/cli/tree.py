@@ -17,7 +17,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Read", ("show", "why", "log", "diff", "lineage", "dependents", "find")),
     ("Build", ("import", "type", "entity", "vocabulary", "term", "feature", "dataset", "person")),
     ("Run", ("run", "execution", "reproduce", "sync")),
-    ("Keep", ("verify", "backup", "backups", "restore", "checkpoint", "gc", "revert", "erase", "doctor")),
+    ("Keep", ("verify", "backup", "backups", "restore", "checkpoint", "gc", "revert", "erase", "migrate", "doctor")),
 )
 GROUPS: Mapping[str, str] = {
     "person": "Who takes part, and what they may do.",

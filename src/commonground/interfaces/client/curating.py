@@ -272,9 +272,7 @@ class Features:
             cannot=cannot,
         )
 
-    def agreement(
-        self, feature: str, *, dataset: str | None = None, resamples: int = 200, seed: int = 0
-    ) -> Agreement:
+    def agreement(self, feature: str, *, dataset: str | None = None, resamples: int = 200, seed: int = 0) -> Agreement:
         """Krippendorff's alpha with its interval, and which values meet which."""
         found: Agreement = self._session.read(
             "feature agreement", feature=feature, dataset=dataset, resamples=resamples, seed=seed

@@ -21,8 +21,9 @@ from typing import Any, Self
 
 from commonground.errors import CommonGroundError, Conflict
 from commonground.identity import Rid, show_rid
-from commonground.interfaces.client import outputs
+from commonground.interfaces.client import outputs, repeating
 from commonground.interfaces.client.capture import capture
+from commonground.interfaces.client.kept_values import keep_values
 from commonground.interfaces.client.output import Capture
 from commonground.interfaces.client.progress import Progress
 from commonground.interfaces.client.run_inputs import RunInput
@@ -30,7 +31,7 @@ from commonground.interfaces.client.run_start import OUT_OF_REACH, Asked, Begun,
 from commonground.operations import run_spool
 from commonground.operations.delivery import finish
 from commonground.operations.executions import used_edge
-from commonground.operations.inputs import Pin, resolve_input
+from commonground.operations.inputs import Pin
 from commonground.operations.output_log import OutputLog, cells_asset, log_asset
 from commonground.operations.session import Session
 from commonground.structure.execution_states import Status
@@ -170,6 +171,10 @@ class Run:
         return self._begun is not None and not self._ended
 
     @property
+    def _study(self) -> str:
+        return self._session.ground.facts["study"]
+
+    @property
     def _state(self) -> Begun:
         if self._begun is None:
             raise Conflict("This run has not begun.", todo="Use it as `with study.run(...) as run:`.")
@@ -189,8 +194,7 @@ class Run:
         if name not in begun.pins:
             named = next((key for key, (pin, _) in begun.pins.items() if name in {pin.asked, pin.reference}), None)
             if named is None:
-                with self._session.ground.view() as view:
-                    pin = resolve_input(view, name)
+                (pin,) = repeating.resolve_inputs(self._session, [name])
                 edge = self._session.ground.mint.one()
                 named = pin.name if pin.name not in begun.pins else name
                 begun.pins[named] = (pin, edge)
@@ -238,6 +242,7 @@ class Run:
         """
         begun = self._state
         record = outputs.keep(begun.folder, begun.execution, self._session.ground.mint, what, kind, name)
+        record = repeating.rename_output(repeating.find_repeat(self._study), record)
         begun.writer.append(run_spool.ASSET, record)
         return int(record["asset"]["rid"])
 
@@ -255,6 +260,10 @@ class Run:
         """
         begun = self._state
         told = outputs.describe_values(type, feature, values, reasons, self._session.ground.mint)
+        if repeating.find_repeat(self._study) is not None:
+            record = keep_values(self._session, begun.folder, begun.execution, told)
+            begun.writer.append(run_spool.ASSET, record)
+            return
         edge = outputs.write_values(self._session, begun.execution, told)
         if edge is None:
             begun.writer.append(run_spool.VALUES, told)

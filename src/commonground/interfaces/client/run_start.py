@@ -12,12 +12,12 @@ from typing import Any
 
 from commonground.errors import CommonGroundError, StorageError
 from commonground.identity import Rid, show_rid
-from commonground.interfaces.client import ranks
+from commonground.interfaces.client import ranks, repeating
 from commonground.interfaces.client.capture import Captured
 from commonground.operations import run_spool
 from commonground.operations.delivery import process_json
 from commonground.operations.executions import start_plan, used_edge
-from commonground.operations.inputs import Pin, resolve_input
+from commonground.operations.inputs import Pin
 from commonground.operations.session import Session
 from commonground.store.processes import host_name
 from commonground.structure.execution_states import Status
@@ -103,8 +103,7 @@ def _join(session: Session, asked: Asked, folder: Path, rid: Rid, standing: rank
     writer = run_spool.RunWriter(folder / f"joined-{os.getpid()}{run_spool.SUFFIX}", execution=rid)
     pins: dict[str, tuple[Pin, Rid]] = {}
     if asked.inputs:
-        with session.ground.view() as view:
-            found = [resolve_input(view, text) for text in asked.inputs]
+        found = repeating.resolve_inputs(session, asked.inputs)
         for pin, edge in zip(found, session.ground.mint.many(len(found)), strict=True):
             pins[pin.name] = (pin, edge)
             writer.append(run_spool.EDGE, {"edge": used_edge(edge, rid, pin), "files": []})
@@ -143,14 +142,13 @@ def _start(
     pins: list[Pin] = []
     try:
         flat = flatten(asked.params)
-        if asked.inputs:
-            with session.ground.view() as view:
-                pins = [resolve_input(view, text) for text in asked.inputs]
+        pins = repeating.resolve_inputs(session, asked.inputs)
     except CommonGroundError as error:
         problem = error
     seeds = find_seeds(flat)
     now = session.ground.clock()
-    name = asked.name or f"{captured.stem}-{show_rid(rid)[-6:].lower()}"
+    repeat = repeating.find_repeat(session.ground.facts["study"])
+    name = repeating.rename_run(repeat, asked.name or f"{captured.stem}-{show_rid(rid)[-6:].lower()}", rid)
     fields = {
         "rid": rid,
         "person": session.actor.person,
@@ -165,7 +163,13 @@ def _start(
         "seed": json.dumps(seeds, sort_keys=True) if seeds else None,
         "started_at": now,
         "ended_at": now if problem else None,
-        "details": {**captured.details, **standing.facts(), **dict(asked.details), "pid": os.getpid()},
+        "details": {
+            **captured.details,
+            **standing.facts(),
+            **dict(asked.details),
+            **(repeat.facts() if repeat else {}),
+            "pid": os.getpid(),
+        },
     }
     folder = run_spool.folder_of(spools, rid)
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from commonground.interfaces.client.curating import Entities, Features, People, Vocabularies
 from commonground.interfaces.client.datasets import Datasets
+from commonground.interfaces.client.repeating import find_repeat
 from commonground.interfaces.client.run import Run
 from commonground.interfaces.client.tracking import track
 from commonground.operations.frames import read_frame
@@ -27,8 +28,13 @@ R = TypeVar("R")
 def open(  # noqa: A001 - `cg.open` is what people type
     folder: str | Path = ".", *, person: str | None = None
 ) -> Study:
-    """Open the study in a folder, or in the nearest folder above it; raises NotFound if there is none."""
-    return Study(open_study(Path(folder), person=person))
+    """Open the study in a folder, or in the nearest folder above it; raises NotFound if there is none.
+
+    Code that is run again lies in a folder of its own: there a relative folder means the study of the reproduction.
+    """
+    repeat = find_repeat()
+    place = Path(folder)
+    return Study(open_study(repeat.folder if repeat and not place.is_absolute() else place, person=person))
 
 
 def init(

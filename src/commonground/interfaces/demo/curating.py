@@ -120,7 +120,7 @@ def tell_draft(scene: Scene, found: Draft) -> None:
         ],
         right=(1,),
     )
-    tell.quote(ELIN, WHY_LEAVE_OUT, "reason of the selection, kept with dataset nodules")
+    tell.quote(ELIN, WHY_LEAVE_OUT, "reason of the selection")
 
 
 def make_target(scene: Scene, who: Member, name: str, rule: str, why: str | None, data: str = f"{NODULES}@dev") -> None:

@@ -166,7 +166,9 @@ def tell_agreed(scene: Scene, found: Agreed) -> None:
     tell.line()
     for grade, alpha in sorted(found.alphas.items(), key=lambda pair: -pair[1]):
         tell.bar(grade.replace("_", " "), alpha, f"{alpha:.3f}", 0.0, 1.0, wide=18)
-    tell.scale("0 chance", "1 perfect; .67 is the least that counts as usable", wide=18)
+    tell.scale("0 chance", "1 perfect", wide=18)
+    tell.line()
+    tell.say("Many take .67 as the least that can be used.")
     tell.look("Keep in mind", "Every model below learns from these grades, and is judged by them.")
 
 

@@ -106,9 +106,10 @@ def tell_heart(scene: Scene, found: Heart) -> None:
     tell, out, malignant = scene.teller, found.out, found.malignant
     gap = abs(round(malignant.auc, 4) - round(out.auc, 4))
     low, high = found.get_common("difference low"), found.get_common("difference high")
+    verdict = "is a fair comparison" if found.fair else "is not a fair comparison"
     tell.act(
         8,
-        f"{show_short(out.auc)} against {show_short(malignant.auc)} is not a fair comparison: "
+        f"{show_short(out.auc)} against {show_short(malignant.auc)} {verdict}: "
         f"on the same nodules it is {show_short(found.get_common('auc of first'))} "
         f"against {show_short(found.get_common('auc of second'))}",
     )
@@ -144,7 +145,7 @@ def tell_heart(scene: Scene, found: Heart) -> None:
     one, other = found.get_common("auc of first"), found.get_common("auc of second")
     difference = round(other, 4) - round(one, 4)
     tell.line()
-    verdict = "no difference that these nodules can show" if low <= 0 <= high else "a real difference, but a small one"
+    verdict = "no difference that these nodules can show" if low <= 0 <= high else "more than chance would give"
     tell.say(
         f"Difference {show_change(difference)} (95 % {show_change(low)} to {show_change(high)}): {verdict}. "
         f"Of the gap of {show_auc(gap)} between the two runs, {show_auc(abs(difference))} is the model."
@@ -196,7 +197,7 @@ def _tell_record(scene: Scene, found: Heart) -> None:
     ]
     both = f"{show_auc(found.get_common('auc of second'))}"
     rows.append(("C on A's", both, found.together.execution.name, found.out.data, found.out.target.execution.name))
-    tell.table(("", "AUC", "execution", "nodules and grades", "target made by"), rows)
+    tell.table(("", "AUC", "execution", "data", "target made by"), rows)
 
     tell.heading("What is on record behind it")
     tell.line()

@@ -59,9 +59,9 @@ def _steps(walked: Lineage, run: Measured) -> list[str]:
         (run.record.inputs[0][0].src, f"from {run.data}, {run.get_metric('nodules'):,.0f} nodules"),
         (
             run.target.execution.rid,
-            f"target by {run.target.execution.name}: malignant if {run.rule}, {run.target.person}",
+            f"target by {run.target.execution.name}, {run.rule}, {run.target.person}",
         ),
-        (edge.src, f"from the grades in {edge.details['reference']}, as they were before the release"),
+        (edge.src, f"from the grades in {edge.details['reference']}"),
     ]
     return [text for rid, text in lines if rid in there]
 

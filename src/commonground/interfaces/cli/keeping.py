@@ -1,0 +1,68 @@
+"""Carrying out the commands that keep a study. Loaded when one of them runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from commonground.errors import StorageError
+from commonground.identity import show_rid
+from commonground.interfaces.cli.options import Common
+from commonground.interfaces.cli.page import Cell, Lines, Page, show_count
+from commonground.interfaces.cli.running import opened, show
+from commonground.operations import delivery, doctor, restoring
+
+LOOKS = {"good": "holds", "look": "open", "bad": "stop"}
+SIGNS = {"good": "✓", "look": "!", "bad": "✗"}
+
+
+def sync_runs(common: Common) -> None:
+    """Deliver every spool whose run has ended, and close executions whose process is gone."""
+    with opened(common) as session:
+        done = delivery.sync(session)
+    told = [Cell(f"{show_rid(one.execution)}  {one.status or 'not delivered'}: {one.outcome}") for one in done]
+    headline = f"Looked at {show_count(len(done), 'run')}." if done else "Everything is delivered."
+    show(done, lambda: Page(headline, look="holds", blocks=(Lines(tuple(told)),) if told else ()), common)
+
+
+def examine_study(common: Common) -> None:
+    """Print what was looked at; leaves with a status of its own if something is wrong."""
+    found = doctor.examine(Path(common.study or "."))
+    wrong = [one for one in found if one.state == "bad"]
+    lines = []
+    for one in found:
+        lines.append(Cell(f"{SIGNS[one.state]} {one.about}: {one.what}", LOOKS[one.state]))
+        if one.todo:
+            lines.append(Cell(f"  {one.todo}", "quiet"))
+    headline = f"{show_count(len(wrong), 'thing is', 'things are')} wrong." if wrong else "Nothing is wrong."
+    show(found, lambda: Page(headline, look="stop" if wrong else "holds", blocks=(Lines(tuple(lines)),)), common)
+    if wrong:
+        raise click.exceptions.Exit(StorageError.exit_status)
+
+
+def restore_backup(backup: str, folder: str, database: str | None, erased: str | None, common: Common) -> None:
+    """Restore, verify, and erase again what was erased since."""
+    place = Path(folder)
+    done = restoring.restore_study(Path(backup), place, url=database, erased=Path(erased) if erased else None)
+    below = (Cell(f"{done.erased_again} entities were erased again", "open"),) if done.erased_again else ()
+    page = Page(
+        f"Restored to {place}, and verified.",
+        look="holds",
+        below=below,
+        hints=(f"cg status --study {place}: see where the study stands",),
+    )
+    show(done, lambda: page, common)
+
+
+def migrate_schema(common: Common, *, dry_run: bool) -> None:
+    """Show or run the steps to the newest schema."""
+    done = restoring.migrate_study(Path(common.study or "."), dry_run=dry_run)
+    if not done.steps:
+        headline = f"The study has schema {done.after} already; there is nothing to do."
+    elif done.done:
+        headline = f"Brought from schema {done.before} to {done.after}; the backup lies in {done.backup}."
+    else:
+        headline = f"Would bring the study from schema {done.before} to {done.after}, after a backup."
+    steps = Lines(tuple(Cell(step) for step in done.steps), "Steps")
+    show(done, lambda: Page(headline, look="holds", blocks=(steps,) if done.steps else ()), common)

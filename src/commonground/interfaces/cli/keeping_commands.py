@@ -1,0 +1,62 @@
+"""The commands that keep a study and are no verbs: sync, doctor, restore, migrate."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from commonground.interfaces.cli.options import take_common
+from commonground.interfaces.cli.own_commands import build_command, some_common
+
+KEEPING = "commonground.interfaces.cli.keeping"
+
+
+def build_sync() -> click.Command:
+    """`cg sync`."""
+
+    def call(**given: Any) -> None:  # noqa: ANN401 - as click gives it
+        importlib.import_module(KEEPING).sync_runs(take_common(given))
+
+    about = "Deliver what runs have written and the catalogue does not have yet."
+    return build_command("sync", about, call, some_common("json", "study", "person"))
+
+
+def build_doctor() -> click.Command:
+    """`cg doctor`."""
+
+    def call(**given: Any) -> None:  # noqa: ANN401 - as click gives it
+        importlib.import_module(KEEPING).examine_study(take_common(given))
+
+    about = "Look at this machine and at the study, and say what to do about what is wrong."
+    return build_command("doctor", about, call, some_common("json", "study"))
+
+
+def build_restore() -> click.Command:
+    """`cg restore BACKUP FOLDER`."""
+
+    def call(backup: str, folder: str, database: str | None, erased: str | None, **given: Any) -> None:  # noqa: ANN401 - as click gives it
+        importlib.import_module(KEEPING).restore_backup(backup, folder, database, erased, take_common(given))
+
+    params: list[click.Parameter] = [
+        click.Argument(["backup"], metavar="BACKUP"),
+        click.Argument(["folder"], metavar="FOLDER"),
+        click.Option(["--database"], metavar="URL", help="A PostgreSQL database instead of a file in the folder."),
+        click.Option(["--erased"], metavar="FILE", help="Today's list of erasures: .commonground/erased.jsonl."),
+        *some_common("json"),
+    ]
+    return build_command("restore", "Bring a study back from a backup, into a new folder.", call, params)
+
+
+def build_migrate() -> click.Command:
+    """`cg migrate`."""
+
+    def call(dry_run: bool, **given: Any) -> None:  # noqa: ANN401 - as click gives it
+        importlib.import_module(KEEPING).migrate_schema(take_common(given), dry_run=dry_run)
+
+    params: list[click.Parameter] = [
+        click.Option(["--dry-run"], is_flag=True, help="Only show the steps."),
+        *some_common("json", "study"),
+    ]
+    return build_command("migrate", "Bring an older study to this release's schema, after a backup.", call, params)
