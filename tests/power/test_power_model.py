@@ -46,7 +46,7 @@ def test_without_the_sync_a_name_may_lead_to_nothing():
 
 
 def test_a_rename_is_old_or_new_and_never_neither():
-    """Before its folder is synced a file has its old or its new name; between two folders it may have both; never none."""
+    """Before the sync a file has its old or its new name; between two folders it may have both; never none."""
     steps = [op("C", "t", inode=2), op("W", inode=2, data=b"new"), op("S", inode=2), op("D"), op("R", "t", target="a")]
     found = outcomes(OLD, *steps)
     assert found == {(("a", b"old"), ("t", b"new")), (("a", b"new"),)}

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from commonground.errors import CommonGroundError, Conflict, Corrupt, InvalidInput, NotFound, StorageError, UnsafePath
-from commonground.store import blob_putting, blob_reading, faults, files, stat_cache
+from commonground.store import blob_putting, blob_reading, failed_syncs, faults, files, stat_cache
 from commonground.store.blobs import BlobInfo, BlobStore, DirectoryBlobs
 from commonground.store.parallel import WORTH_A_THREAD
 from commonground.store.stat_cache import StatCache
@@ -40,7 +40,7 @@ NO_DIGESTS = [
 def _test_run(monkeypatch):
     monkeypatch.setenv(faults.MARK, "1")
     yield
-    files.forget_failures()
+    failed_syncs.forget()
 
 
 @pytest.fixture
@@ -327,7 +327,7 @@ def test_an_error_at_any_call_leaves_a_clean_store(tmp_path, action, mark):
                 got = [info.digest for info in DirectoryBlobs(root).put_files(paths)]
             except StorageError:
                 got = None
-        files.forget_failures()
+        failed_syncs.forget()
         blobs = DirectoryBlobs(root)
         assert leftovers(blobs) == []
         assert whole_blobs(blobs) <= set(expected)
@@ -349,7 +349,7 @@ def test_an_error_while_the_store_is_made(tmp_path, action):
         root = tmp_path / str(nth)
         with faults.planned(f"*:{nth}:{action}"), pytest.raises(StorageError):
             DirectoryBlobs(root).put_bytes(b"hello")
-        files.forget_failures()
+        failed_syncs.forget()
         assert DirectoryBlobs(root).put_bytes(b"hello").size == 5
         assert whole_blobs(DirectoryBlobs(root)) == {digest_of(b"hello")}
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonground.errors import InvalidInput, NotFound, StorageError, StorageFull
-from commonground.store import disk_errors, faults, files
+from commonground.store import disk_errors, failed_syncs, faults, files
 
 OLD = b"old content"
 NEW = b"new content, longer than before" * 4000
@@ -28,7 +28,7 @@ PASSED_BY_A_WRITE = ["files.open", "files.write", "files.sync", "files.rename", 
 def _test_run(monkeypatch):
     monkeypatch.setenv(faults.MARK, "1")
     yield
-    files.forget_failures()
+    failed_syncs.forget()
 
 
 def passes_of(action) -> list[str]:
@@ -122,7 +122,7 @@ def test_a_folder_whose_sync_failed_is_refused_afterwards(tmp_path):
         files.write_atomically(tmp_path / "a", NEW)
     with pytest.raises(StorageError, match="not called saved"):
         files.write_atomically(tmp_path / "b", NEW)
-    files.forget_failures()
+    failed_syncs.forget()
     files.write_atomically(tmp_path / "b", NEW)
 
 

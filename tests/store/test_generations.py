@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from commonground.errors import Busy, InvalidInput
-from commonground.store import faults, files
+from commonground.store import failed_syncs, faults
 from commonground.store.blobs import DirectoryBlobs
 from commonground.store.generations import Generations, mark_time
 
@@ -27,7 +27,7 @@ DIGESTS = {hashlib.sha256(payload).hexdigest(): payload for payload in PAYLOADS}
 def _test_run(monkeypatch):
     monkeypatch.setenv(faults.MARK, "1")
     yield
-    files.forget_failures()
+    failed_syncs.forget()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ def build(recorded: Environment, present: Environment, folder: Path) -> Built:
     made = _run(tool, "venv", "--quiet", "--no-project", "--python", version, str(folder))
     python = folder / "bin" / "python"
     if not made or not python.exists():
-        return Built(None, (f"Python {version} (here {present.python.get('version')})",) + _packages(recorded, present))
+        return Built(None, (f"Python {version} (not found)", *_packages(recorded, present)))
     loose = {name: text for name, text in recorded.packages.items() if not _PINNED.fullmatch(text)}
     foreign = tuple(f"{name} {text}" for name, text in loose.items() if name != OURS)
     if foreign:
@@ -83,7 +84,7 @@ def _add_ourselves(folder: Path) -> None:
     source = Path(commonground.__file__).resolve().parents[1]
     for site in folder.glob("lib/python*/site-packages"):
         (site / f"{OURS}.pth").write_text(f"{source}\n", encoding="utf-8")
-        for told in Path(os.__file__).parents[0].glob(f"site-packages/{OURS}-*.dist-info"):
+        for told in Path(sysconfig.get_path("purelib")).glob(f"{OURS}-*.dist-info"):
             shutil.copytree(told, site / told.name)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from commonground.errors import InvalidInput, NotFound
 from commonground.exchange import picture_folders
+from commonground.identity import Rid
 from commonground.operations.entities import NewColumn, describe_columns
 from commonground.operations.plans import Plan, Reading
 from commonground.store.ground import Ground
@@ -45,18 +47,7 @@ def plan_pictures(
     template = _template(draft.fields, kind, key)
     keys = [template.format(**{field: table[field][row] for field in draft.fields}) for row in range(draft.rows)]
     found = entities.find_keys(on.view, kind, sorted(set(keys)))
-    missing = [
-        f"{path}: there is no {kind.name} {name!r}"
-        for path, name in zip(table["path"], keys, strict=True)
-        if name not in found
-    ]
-    if missing:
-        more = [f"... and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
-        raise NotFound(
-            f"{len(missing)} pictures belong to nothing that is here.",
-            faults=[*missing[:SHOWN], *more],
-            todo=f"Import the {kind.name} first, or say which fields name it: --key.",
-        )
+    _check_keys(kind, table["path"], keys, found)
     place, extends = _column(on, kind, column)
     listed = entities.list_entities(on.view, kind)
     before = {rid: row for row, rid in enumerate(listed["rid"])}
@@ -65,24 +56,11 @@ def plan_pictures(
     fresh = [
         row for row, name in enumerate(keys) if extends or held.get(listed[place][before[found[name]]]) != digests[row]
     ]
-    rids = on.mint(len(fresh)) if fresh else range(0)
-    rows, states = [], []
-    for rid, row in zip(rids, fresh, strict=True):
-        name = Path(str(table["path"][row])).name
-        rows.append(
-            {
-                "rid": rid,
-                "name": name,
-                "kind": "picture",
-                "digest": digests[row],
-                "size": table["size"][row],
-                "media_type": table["media_type"][row],
-                "reference": None,
-                "description": None,
-            }
-        )
-        state = {field: values[before[found[keys[row]]]] for field, values in listed.items()}
-        states.append({**state, place: rid})
+    rows = _assets(on, table, fresh, digests)
+    states = [
+        {**{field: values[before[found[keys[row]]]] for field, values in listed.items()}, place: asset["rid"]}
+        for asset, row in zip(rows, fresh, strict=True)
+    ]
     return Plan(
         id=on.mint()[0],
         verb="import pictures",
@@ -106,6 +84,38 @@ def plan_pictures(
         payload={"assets": rows, "states": states, "files": [str(folder / str(table["path"][row])) for row in fresh]},
         nothing=not rows,
     )
+
+
+def _check_keys(kind: EntityType, paths: Sequence[Any], keys: Sequence[str], found: Mapping[str, Rid]) -> None:
+    missing = [
+        f"{path}: there is no {kind.name} {name!r}" for path, name in zip(paths, keys, strict=True) if name not in found
+    ]
+    if missing:
+        more = [f"... and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
+        raise NotFound(
+            f"{len(missing)} pictures belong to nothing that is here.",
+            faults=[*missing[:SHOWN], *more],
+            todo=f"Import the {kind.name} first, or say which fields name it: --key.",
+        )
+
+
+def _assets(
+    on: Reading, table: Mapping[str, Sequence[Any]], fresh: Sequence[int], digests: Sequence[str]
+) -> list[dict[str, Any]]:
+    rids = on.mint(len(fresh)) if fresh else range(0)
+    return [
+        {
+            "rid": rid,
+            "name": Path(str(table["path"][row])).name,
+            "kind": "picture",
+            "digest": digests[row],
+            "size": table["size"][row],
+            "media_type": table["media_type"][row],
+            "reference": None,
+            "description": None,
+        }
+        for rid, row in zip(rids, fresh, strict=True)
+    ]
 
 
 def stage_pictures(ground: Ground, plan: Plan) -> None:

@@ -60,32 +60,13 @@ def plan_readings(
     origin = kept["rid"] if kept else _known_source(on, draft.digest)
     declared: list[dict[str, Any]] = []
     bulk: list[Bulk] = []
-    same = 0
     for drafted in draft.features:
         one, row = _feature(on, kind, drafted.name, drafted.type)
-        rows = [i for i, name in enumerate(columns["feature"]) if name == drafted.name]
-        given = {name: [cells[i] for i in rows] for name, cells in columns.items()}
-        stored = check_values(on, one, given["value"], given["reason"], len(rows))
-        at_rows = np.array(rows, dtype=np.int64)
-        fresh = _fresh(on, one if row is None else None, rids[at_rows], raters[at_rows], stored)
-        same += len(rows) - len(fresh)
         if row is not None:
             declared.append(row)
-        if fresh:
-            bulk.append(
-                Bulk(
-                    on.mint()[0],
-                    one.table.name,
-                    one.rid,
-                    {
-                        "entity": rids[at_rows[fresh]],
-                        "value": [stored[i] for i in fresh],
-                        "rater": raters[at_rows[fresh]],
-                        "reason": [given["reason"][i] for i in fresh],
-                    },
-                    origin,
-                )
-            )
+        rows = [i for i, name in enumerate(columns["feature"]) if name == drafted.name]
+        bulk += _new_readings(on, one, columns, np.array(rows), rids, raters, origin, is_there=row is None)
+    written = sum(len(one.columns["entity"]) for one in bulk)
     nothing = not bulk and not declared
     return Plan(
         id=on.mint()[0],
@@ -104,8 +85,8 @@ def plan_readings(
         ),
         effect={
             "from": source.name,
-            "readings": sum(len(one.columns["entity"]) for one in bulk),
-            "said already": same,
+            "readings": written,
+            "said already": len(columns["entity"]) - written,
             "features": [drafted.name for drafted in draft.features],
             "declares": [row["name"] for row in declared],
             "new readers": len(new_slots) if bulk else 0,
@@ -115,6 +96,33 @@ def plan_readings(
         payload={"path": str(source)},
         nothing=nothing,
     )
+
+
+def _new_readings(
+    on: Reading,
+    one: Feature,
+    columns: Mapping[str, list[Any]],
+    rows: np.ndarray[Any, Any],
+    rids: np.ndarray[Any, Any],
+    raters: np.ndarray[Any, Any],
+    origin: Rid | None,
+    *,
+    is_there: bool,
+) -> list[Bulk]:
+    """The readings of one feature that say something new, as a batch; none if there are none."""
+    given = [columns["value"][i] for i in rows]
+    reasons = [columns["reason"][i] for i in rows]
+    stored = check_values(on, one, given, reasons, len(rows))
+    fresh = _fresh(on, one if is_there else None, rids[rows], raters[rows], stored)
+    if not fresh:
+        return []
+    new: dict[str, Any] = {
+        "entity": rids[rows[fresh]],
+        "value": [stored[i] for i in fresh],
+        "rater": raters[rows[fresh]],
+        "reason": [reasons[i] for i in fresh],
+    }
+    return [Bulk(on.mint()[0], one.table.name, one.rid, new, origin)]
 
 
 def stage_readings(ground: Ground, plan: Plan) -> None:

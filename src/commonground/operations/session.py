@@ -97,9 +97,8 @@ class Session:
     ) -> Change:
         staged: list[StagedBatch] = []
         try:
-            for bulk in plan.bulk:
-                if _is_large(bulk):
-                    staged.append(self._stage(bulk, progress))
+            # One by one, so that what is staged when the next one fails is known and discarded.
+            staged.extend(self._stage(bulk, progress) for bulk in plan.bulk if _is_large(bulk))
             prepared = [_function(verb, "stage")(self.ground, plan)] if verb.stages else []
             return self._write(verb, plan, why, made_at, {one.batch: one for one in staged}, prepared)
         except BaseException:

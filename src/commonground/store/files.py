@@ -3,8 +3,7 @@
 A file is written under a temporary name in its own folder tree, synced, renamed, and then its folder is synced: only
 then is it saved. A batch of files is synced by one syncfs(2) where the file system reports its errors, else file by
 file. After a sync has failed the kernel may have dropped the bytes and forgotten the error
-(https://wiki.postgresql.org/wiki/Fsync_Errors), so that file or folder is never called saved again in this process;
-it is kept open, so that its inode number cannot come back as another file.
+(https://wiki.postgresql.org/wiki/Fsync_Errors), so that file or folder is never called saved again in this process.
 
 Every call passes a fault point. An OSError becomes a StorageError that says what happened and what to do.
 """
@@ -23,7 +22,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from commonground.errors import InvalidInput, NotFound, StorageError
+from commonground.errors import InvalidInput, NotFound
+from commonground.store import failed_syncs
 from commonground.store.disk_errors import storage_error
 from commonground.store.faults import allowance, point
 from commonground.store.locations import kind_of_device
@@ -43,12 +43,9 @@ TEMPORARY: Final = ".cg-part-"
 
 _REPORTS_ERRORS: Final = frozenset({"ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs"})
 _SYNCFS_REPORTS_SINCE: Final = (5, 8)
-_KEPT_OPEN: Final = 512
 _CANNOT_CLONE: Final = frozenset(
     {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY, errno.EPERM, errno.ETXTBSY, errno.EBADF}
 )
-
-_failed: dict[tuple[int, int], int] = {}
 
 
 # ---------------------------------------------------------------- opening and writing
@@ -132,12 +129,12 @@ def sync_folder(folder: AnyPath) -> None:
 
 
 def _sync(descriptor: int, path: AnyPath, name: str) -> None:
-    _refuse_failed(os.fstat(descriptor), path)
+    failed_syncs.refuse(os.fstat(descriptor), path)
     try:
         point(name)
         _flush(descriptor)
     except OSError as error:
-        _remember_failed(descriptor)
+        failed_syncs.remember(descriptor)
         raise storage_error(error, "syncing", path) from error
 
 
@@ -164,18 +161,18 @@ def sync_many(paths: Iterable[AnyPath], *, witness: int | None = None) -> None:
         return
     descriptor = open_folder(Path(todo[0]).parent) if witness is None else witness
     try:
-        _refuse_failed(os.fstat(descriptor), todo[0])
-        for path in todo if _failed else ():
-            _refuse_failed(Path(path).stat(), path)
+        failed_syncs.refuse(os.fstat(descriptor), todo[0])
+        for path in todo if failed_syncs.any_yet() else ():
+            failed_syncs.refuse(Path(path).stat(), path)
         point("files.sync_many")
         if call(descriptor) != 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))  # noqa: TRY301 - it takes the way of every other OSError
         reported = _reports_errors(os.fstat(descriptor).st_dev, os.fspath(Path(todo[0]).parent.resolve()))
     except OSError as error:
-        _remember_failed(descriptor)
+        failed_syncs.remember(descriptor)
         for path in todo:
-            _remember_failed_path(path)
+            failed_syncs.remember_path(path)
         raise storage_error(error, "syncing", todo[0]) from error
     finally:
         if witness is None:
@@ -195,41 +192,6 @@ def _sync_each(paths: list[AnyPath]) -> None:
             _sync(descriptor, path, "files.sync")
         finally:
             os.close(descriptor)
-
-
-def _refuse_failed(about: os.stat_result, path: AnyPath) -> None:
-    if (about.st_dev, about.st_ino) in _failed:
-        raise StorageError(
-            f"{os.fspath(path)} could not be made safe earlier, so it is not called saved now.",
-            todo="Check the disk, close this program, run `cg verify`, then do it again.",
-        )
-
-
-def _remember_failed(descriptor: int) -> None:
-    about = os.fstat(descriptor)
-    known = (about.st_dev, about.st_ino)
-    if known not in _failed:
-        _failed[known] = -1
-        if len(_failed) <= _KEPT_OPEN:
-            with contextlib.suppress(OSError):
-                _failed[known] = os.dup(descriptor)
-
-
-def _remember_failed_path(path: AnyPath) -> None:
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _remember_failed(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def forget_failures() -> None:
-    """Trust again what failed to sync: only after the place has been opened and verified anew."""
-    for descriptor in _failed.values():
-        if descriptor >= 0:
-            os.close(descriptor)
-    _failed.clear()
 
 
 @cache

@@ -54,15 +54,14 @@ def read_int(value: object) -> int:
     """A whole number within 64 bits."""
     if isinstance(value, bool | np.bool_):
         raise InvalidInput("true and false are not numbers")
-    if (isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value.strip())) or (
-        isinstance(value, int | np.integer | float | np.floating) and value == value // 1
-    ):
-        number = int(value)
-    else:
+    spelt = isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value.strip()) is not None
+    whole = isinstance(value, int | np.integer | float | np.floating) and value == value // 1
+    if not (spelt or whole):
         raise InvalidInput(f"{value!r} is not a whole number")
+    number = int(str(value).strip()) if spelt else int(value)  # type: ignore[call-overload]
     if not -LARGEST - 1 <= number <= LARGEST:
         raise InvalidInput(f"{value!r} does not fit in 64 bits")
-    return number
+    return int(number)
 
 
 def read_real(value: object) -> float:

@@ -3,7 +3,7 @@
 Each outcome is of one run, on record, and one or more re-runs of the same code, data and parameters:
 
     identical               every metric, value and output is the same
-    same within tolerance   figures differ by no more than the tolerance; outputs may differ in their bytes, told as fact
+    same within tolerance   figures differ by no more than the tolerance; files may differ in their bytes, told as fact
     varies by itself        the re-runs differ from one another: a difference from the record shows nothing
     different               the re-runs agree with one another and not with the record
     failed to run           a re-run did not come to its end, or did not do what was asked

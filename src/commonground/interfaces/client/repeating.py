@@ -92,6 +92,8 @@ def _resolve_recorded(view: View, repeat: Repeat, text: str) -> Pin:
         )
     item = found[0]
     pin = resolve_input(view, item.reference)
+    if item.digest is not None and pin.digest != item.digest:
+        raise NotReproducible(f"{item.name} is not what was used: its digest differs.", todo="Run `cg verify --full`.")
     return replace(pin, asked=text, name=item.name if item.replaces is None or pin.kind == "asset" else pin.name)
 
 
