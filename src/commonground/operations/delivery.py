@@ -89,7 +89,7 @@ def finish(
         with _alone(folder, else_write=(writer, final)):
             writer.append(run_spool.FINAL, final)
             gathered = run_spool.gather(folder, writer.execution)
-            _commit(session, gathered, final, started=started)
+            _commit(session, gathered, final, started=started, new=True)
     except BaseException:
         writer.close()
         raise
@@ -166,13 +166,15 @@ def _has_ended(start: Mapping[str, Any]) -> bool:
     return Status(start["args"]["execution"]["status"]) in ENDED
 
 
-def _commit(session: Session, gathered: Gathered, final: Mapping[str, Any], *, started: bool = False) -> None:
+def _commit(
+    session: Session, gathered: Gathered, final: Mapping[str, Any], *, started: bool = False, new: bool = False
+) -> None:
     if not started:
         deliver_start(session, gathered)
     for told in gathered.values:
         edge = write_values(session, gathered.execution, told)
         gathered.edges[edge["rid"]] = edge
-    session.commit(gathered.final_plan(final), final.get("why"), made_at=final["ended_at"])
+    session.commit(gathered.final_plan(final), final.get("why"), made_at=final["ended_at"], new=new)
 
 
 def _write_final(session: Session, gathered: Gathered) -> dict[str, Any]:

@@ -187,7 +187,7 @@ def apply_start(tx: Transaction, plan: Plan, staged: None = None) -> None:
     if lease is not None and Status(fields["status"]) not in ENDED:
         executions.hold_lease(tx.connection, fields["rid"], lease["process"], lease["spool"], lease["seen_at"])
     title = " ".join(str(part) for part in (fields["name"], (workflow or {}).get("name")) if part)
-    put(tx.connection, [Document(fields["rid"], Kind.EXECUTION, title, "")])
+    put(tx.connection, [Document(fields["rid"], Kind.EXECUTION, title, "")], new=True)
 
 
 # ---------------------------------------------------------------- inputs that come later

@@ -5,11 +5,11 @@ Nothing is concluded from other things: what nobody wrote down is said to be mis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from commonground.identity import Kind, Rid
+from commonground.identity import Kind, Rid, read_rid
 from commonground.operations.describing import description_of, format_seed, format_value
 from commonground.operations.plans import Reading
 from commonground.operations.resolving import name_of, resolve, shorten_all
@@ -125,9 +125,23 @@ def _label_rules(view: View, rid: Rid, named: list[str]) -> list[Point]:
         shown = ", ".join(dict.fromkeys(users[:3])) + (f" and {len(users) - 3} more" if len(users) > 3 else "")  # noqa: PLR2004 - three names are enough
         change = history.first_change(view, first.dst)
         points.append(_point(view, "Label rule", f"{rule}, in {shown}", change, words=False))
+    for maker in _makers(edges):
+        began = history.first_change(view, maker)
+        points.append(_point(view, "Why this label rule", began.why if began else None, began, words=True))
     if not points and named:
         points.append(Point("Label rule", None, words=False))
     return points
+
+
+def _makers(edges: Sequence[Edge]) -> list[Rid]:
+    """The executions that computed the labels which were used."""
+    chosen = (
+        used.get("selector", {})
+        for edge in edges
+        for frame in edge.details.get("frames", ())
+        for used in frame.get("features", ())
+    )
+    return list(dict.fromkeys(read_rid(str(one["execution"])) for one in chosen if one.get("rule") == "by_execution"))
 
 
 def _selectors(view: View, edge: Edge) -> list[str]:

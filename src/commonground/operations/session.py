@@ -60,7 +60,7 @@ class Session:
         attempts = ATTEMPTS if get_verb(verb).states else 1
         for attempt in range(1, attempts + 1):
             try:
-                return self.commit(self.plan(verb, **args), why)
+                return self.commit(self.plan(verb, **args), why, new=True)
             except Conflict:
                 if attempt == attempts:
                     raise
@@ -72,17 +72,19 @@ class Session:
         why: str | None = None,
         *,
         made_at: int | None = None,
+        new: bool = False,
         progress: Callable[[int], None] = lambda _: None,
     ) -> Committed:
         """Make a plan real, once.
 
-        Raises NotAllowed for a role that may not, Conflict if what the plan relied on has changed.
+        `new` says that the plan was made a moment ago, so that it is not looked for before its files and rows are
+        prepared; under the lock it is looked for in any case. Raises NotAllowed for a role that may not, Conflict if what the plan relied on has changed.
         """
         verb = get_verb(plan.verb)
         self._check_role(verb)
         if plan.nothing:
             return Committed(plan, None)
-        done = self._done(plan)
+        done = None if new else self._done(plan)
         if done is not None:
             return done
         # Files that are staged here are wanted by no row yet; holding keeps a collection from taking them.

@@ -72,8 +72,7 @@ def canonical_json(value: object) -> str:
 
 def head(connection: sa.Connection) -> tuple[int, bytes]:
     """The number and digest of the newest change; (0, zeros) in a new study."""
-    log = schema.change
-    row = connection.execute(sa.select(log.c.id, log.c.digest).order_by(log.c.id.desc()).limit(1)).first()
+    row = connection.execute(_HEAD).first()
     return (row.id, bytes(row.digest)) if row else (0, GENESIS)
 
 
@@ -169,8 +168,13 @@ def get_change(connection: sa.Connection, number: int) -> Change:
 
 def find_plan(connection: sa.Connection, plan: Rid) -> Change | None:
     """The change that committed a plan, if it was committed."""
-    row = connection.execute(sa.select(schema.change).where(schema.change.c.plan == plan)).mappings().first()
+    row = connection.execute(_BY_PLAN, {"wanted": plan}).mappings().first()
     return _change(row) if row else None
+
+
+# Made once: every write asks these, and to build a statement costs more than to run it.
+_HEAD = sa.select(schema.change.c.id, schema.change.c.digest).order_by(schema.change.c.id.desc()).limit(1)
+_BY_PLAN = sa.select(schema.change).where(schema.change.c.plan == sa.bindparam("wanted"))
 
 
 def list_changes(

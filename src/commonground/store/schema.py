@@ -10,6 +10,7 @@ A table is made by the function of its class, which adds the columns that the cl
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -161,8 +162,9 @@ def field_type(column: sa.Column[object]) -> str:
     raise AssertionError(column)
 
 
+@functools.lru_cache(maxsize=512)
 def names_and_types(table: sa.Table) -> tuple[list[str], list[str]]:
-    """The names of a table's payload columns and the words for their types."""
+    """The names of a table's payload columns and the words for their types; not to be changed by the caller."""
     columns = payload(table)
     return [column.name for column in columns], [field_type(column) for column in columns]
 

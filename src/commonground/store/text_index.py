@@ -61,25 +61,25 @@ def create(connection: sa.Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def put(connection: sa.Connection, documents: Iterable[Document]) -> None:
-    """Add or replace documents."""
+def put(connection: sa.Connection, documents: Iterable[Document], *, new: bool = False) -> None:
+    """Add or replace documents; `new` says that none of them can be there, so that nothing is looked for."""
     entries: list[dict[str, Any]] = [
         {"rid": document.rid, "kind": document.kind, "title": fold(document.title), "body": fold(document.body)}
         for document in documents
     ]
     if not entries:
         return
-    remove(connection, [document["rid"] for document in entries])
-    if connection.dialect.name == "sqlite":
-        for table in ("text_stem", "text_part"):
-            connection.execute(
-                sa.text(f"INSERT INTO {table}(rowid, title, body, kind) VALUES (:rid, :title, :body, :kind)"),
-                entries,
-            )
-    else:
-        connection.execute(
-            sa.text("INSERT INTO text_doc(rid, kind, title, body) VALUES (:rid, :kind, :title, :body)"), entries
-        )
+    if not new:
+        remove(connection, [document["rid"] for document in entries])
+    for statement in _PUT_SQLITE if connection.dialect.name == "sqlite" else _PUT_POSTGRES:
+        connection.execute(statement, entries)
+
+
+_PUT_SQLITE = [
+    sa.text(f"INSERT INTO {table}(rowid, title, body, kind) VALUES (:rid, :title, :body, :kind)")
+    for table in ("text_stem", "text_part")
+]
+_PUT_POSTGRES = [sa.text("INSERT INTO text_doc(rid, kind, title, body) VALUES (:rid, :kind, :title, :body)")]
 
 
 def remove(connection: sa.Connection, rids: Sequence[Rid]) -> None:

@@ -9,6 +9,7 @@ without values and salt. The shells are part of the erasing change, so that none
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import os
@@ -109,9 +110,7 @@ class Transaction:
         """
         known = schema.identity
         for first, last in _runs(rids):
-            taken = self.connection.execute(
-                sa.select(known.c.last).where(known.c.first <= last).order_by(known.c.first.desc()).limit(1)
-            ).scalar()
+            taken = self.connection.execute(_LAST_TAKEN, {"rid": last}).scalar()
             if taken is not None and taken >= first:
                 raise Conflict("An id that was drawn by chance is taken.", todo="Repeat the command.")
             insert_rows(self.connection, known, ["first", "last", "kind", "place"], [(first, last, str(kind), place)])
@@ -150,9 +149,7 @@ class Transaction:
             return
         for start in range(0, len(keys), MANY):
             part = keys[start : start + MANY]
-            ended = self.connection.execute(
-                sa.update(table).where(table.c.rid.in_(part), table.c.until.is_(None)).values(until=self.change)
-            ).rowcount
+            ended = self.connection.execute(_ending(table), {"rids": part, "change": self.change}).rowcount
             if ended != len(part):
                 raise Conflict(
                     f"{len(part) - ended} of the rows to change in {table.name} have changed meanwhile.",
@@ -201,6 +198,21 @@ class Transaction:
             [(shell.name, shell.rid, shell.ordinal, shell.since, shell.until, shell.digest) for shell in kept],
             [("by", self.change)],
         )
+
+
+# Statements are made once: to build one costs more than to run it.
+_LAST_TAKEN = (
+    sa.select(schema.identity.c.last)
+    .where(schema.identity.c.first <= sa.bindparam("rid"))
+    .order_by(schema.identity.c.first.desc())
+    .limit(1)
+)
+
+
+@functools.lru_cache(maxsize=256)
+def _ending(table: sa.Table) -> sa.Update:
+    living = sa.and_(table.c.rid.in_(sa.bindparam("rids", expanding=True)), table.c.until.is_(None))
+    return sa.update(table).where(living).values(until=sa.bindparam("change"))
 
 
 def _runs(rids: Sequence[Rid]) -> list[tuple[Rid, Rid]]:

@@ -84,9 +84,8 @@ def add_assets(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
     tx.insert(tables.asset, [{"files": 1, **row} for row in rows])
     if len(rows) <= MANY:
         # Thousands of pictures named after their entity are found through the entity.
-        put(
-            tx.connection, [Document(row["rid"], Kind.ASSET, row["name"], row.get("description") or "") for row in rows]
-        )
+        documents = [Document(row["rid"], Kind.ASSET, row["name"], row.get("description") or "") for row in rows]
+        put(tx.connection, documents, new=True)
 
 
 def _asset(row: sa.Row[Any]) -> Asset:

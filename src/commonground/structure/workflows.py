@@ -52,13 +52,15 @@ def get_workflow(view: View, rid: Rid) -> Workflow:
 
 def find_workflow(view: View, repository: str | None, tree: str, entry: str | None) -> Workflow | None:
     """The workflow of this code, if it is known."""
-    rows = view.list_rows(
-        workflow,
-        workflow.c.tree == tree,
-        workflow.c.repository.is_not_distinct_from(repository),
-        workflow.c.entry.is_not_distinct_from(entry),
-    )
-    return _workflow(rows[0]) if rows else None
+    statement = _SAME_TREE.where(view.visible(workflow)) if not view.current else _SAME_TREE_NOW
+    rows = view.connection.execute(statement, {"wanted": tree}).all()
+    same = [row for row in rows if row.repository == repository and row.entry == entry]
+    return _workflow(same[0]) if same else None
+
+
+# Made once: every start asks this, and to build a statement costs more than to run it.
+_SAME_TREE = sa.select(workflow).where(workflow.c.tree == sa.bindparam("wanted")).order_by(workflow.c.rid)
+_SAME_TREE_NOW = _SAME_TREE.where(workflow.c.until.is_(None))
 
 
 def list_workflows(view: View) -> list[Workflow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import sys
@@ -91,7 +92,7 @@ def _captured(
     digest, content = _capture_environment()
     captured = Captured(
         stem=stem or "run",
-        argv=screen_argv(argv),
+        argv=list(_screen_once(tuple(argv))),
         workflow=None,
         environment=digest,
         scratch=prompt,
@@ -117,6 +118,11 @@ def _captured(
         "code": code_digest,
     }
     return captured
+
+
+@functools.lru_cache(maxsize=16)
+def _screen_once(argv: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(screen_argv(argv))
 
 
 def _joined(inside: str | None, told: str | None) -> str | None:

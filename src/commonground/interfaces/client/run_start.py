@@ -205,7 +205,7 @@ def _start(
 
 def _deliver(session: Session, plan: Any, why: str | None, made_at: int) -> bool:  # noqa: ANN401 - a Plan
     try:
-        session.commit(plan, why, made_at=made_at)
+        session.commit(plan, why, made_at=made_at, new=True)
     except OUT_OF_REACH as error:
         tell(f"The catalogue is out of reach ({error}); the run is kept in its spool.")
         return False
