@@ -148,6 +148,12 @@ def use_scaling_2(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(scene.folder / "packages" / "scaling-2.0"))
 
 
+def change_harmlessly(scene: Scene, _: pytest.MonkeyPatch) -> None:
+    """A comment, an empty line and a file that nothing reads."""
+    edit(scene, "import numpy as np", "import numpy as np  # for the sums\n\n")
+    (scene.code / "notes.md").write_text("Nothing.")
+
+
 def edit(scene: Scene, old: str, new: str) -> None:
     """Change the script without committing."""
     path = scene.code / "train.py"
@@ -159,17 +165,6 @@ def edit(scene: Scene, old: str, new: str) -> None:
 def axes_of(found: Reproduction) -> set[str]:
     """The axes that are said to differ."""
     return {one.axis for one in found.verdict.axes}
-
-
-def test_nothing_changed(scene: Scene) -> None:
-    """The same code, data, parameters and packages give every figure and byte again, at the level of the same
-    environment, after one re-run, although a newer release is current."""
-    found = scene.again(scene.record())
-    assert (found.verdict.outcome, found.verdict.level) == (Outcome.IDENTICAL, Level.SAME)
-    assert (axes_of(found), found.verdict.departures, found.verdict.runs) == (set(), (), 1)
-    (run,) = found.runs
-    record = scene.session.read("execution get", execution=run.rid)
-    assert [edge.details["reference"] for edge, _ in record.inputs] == ["nodules@1.0.0"]
 
 
 CASES: dict[str, tuple[dict[str, Any], Callable[[Scene, pytest.MonkeyPatch], None] | None, Outcome, set[str]]] = {
@@ -189,16 +184,15 @@ CASES: dict[str, tuple[dict[str, Any], Callable[[Scene, pytest.MonkeyPatch], Non
     "parameter": ({"params": {"ridge": 5.0}}, None, Outcome.DIFFERENT, {"parameters"}),
     "seed": ({"params": {"seed": 1}}, None, Outcome.DIFFERENT, {"seed"}),
     "package": ({}, use_scaling_2, Outcome.DIFFERENT, {"packages"}),
-    "two at once": ({"params": {"ridge": 5.0}, "data": ["nodules@2.0.0"]}, None, Outcome.DIFFERENT, {"parameters", "data"}),
-    "harmless comment": (
-        {"present_code": True},
-        lambda scene, _: edit(scene, "import numpy as np", "import numpy as np  # for the sums\n\n"),
-        Outcome.IDENTICAL,
-        {"code"},
+    "two at once": (
+        {"params": {"ridge": 5.0}, "data": ["nodules@2.0.0"]},
+        None,
+        Outcome.DIFFERENT,
+        {"parameters", "data"},
     ),
-    "unrelated file": (
+    "harmless comment and file": (
         {"present_code": True},
-        lambda scene, _: (scene.code / "notes.md").write_text("Nothing."),  # type: ignore[dict-item, return-value]
+        change_harmlessly,
         Outcome.IDENTICAL,
         {"code"},
     ),
@@ -239,20 +233,26 @@ def test_unseeded_training_varies_by_itself(scene: Scene) -> None:
     assert found.verdict.runs == 2
 
 
-def test_nothing_is_overwritten(scene: Scene) -> None:
-    """The old execution, the values of the feature and the names of files mean what they meant; the verdict is an
-    execution of its own, with who and when, and is listed with the old one."""
+def test_nothing_changed_and_nothing_is_overwritten(scene: Scene) -> None:
+    """All figures and bytes come out again although a newer release is current, and names mean what they meant.
+
+    The verdict is an execution of its own, with who and when, listed with the old one, also for another process.
+    """
     execution = scene.record()
     before = look(scene.session, execution)
     found = scene.again(execution)
+    assert (found.verdict.outcome, found.verdict.level, axes_of(found)) == (Outcome.IDENTICAL, Level.SAME, set())
+    assert (found.verdict.departures, found.verdict.runs, found.person) == ((), 1, "Tester")
     assert look(scene.session, execution) == before
-    listed = scene.session.read("execution reproductions", execution=execution)
-    assert found in listed
-    assert found.person == "Tester"
-    assert all(run.parent == found.rid and run.details["reproduces"] == execution for run in found.runs)
-    assert (
-        scene.session.read("execution get", execution=found.rid).execution.details["verdict"]["outcome"] == "identical"
-    )
+    (run,) = found.runs
+    record = scene.session.read("execution get", execution=run.rid)
+    assert [edge.details["reference"] for edge, _ in record.inputs] == ["nodules@1.0.0"]
+    assert (run.parent, run.details["reproduces"]) == (found.rid, execution)
+    other = open_study(scene.folder)
+    try:
+        assert found in other.read("execution reproductions", execution=execution)
+    finally:
+        other.ground.close()
 
 
 def look(session: Session, execution: str) -> tuple[Any, ...]:
@@ -307,26 +307,30 @@ def test_code_that_asks_for_other_data_is_refused(scene: Scene) -> None:
     assert "nodules@2.0.0 was not used" in found.verdict.reason
 
 
-def test_a_program_started_by_cg_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def supervise(scene: Scene, *words: str) -> str:
+    """Run a script under `cg run`; the id of its execution."""
+    job = "from pathlib import Path; import sys; from commonground.interfaces.run_command import supervise;"
+    command = f"{job} supervise(Path({str(scene.folder)!r}), [sys.executable, *{words!r}])"
+    subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, cwd=scene.code)
+    (newest, *_) = scene.session.read("execution find", limit=1)
+    return show_rid(newest.execution.rid)
+
+
+def test_a_program_started_by_cg_run(scene: Scene) -> None:
     """A script that knows nothing of us is started again as `cg run` did, and a crash is told with its reason."""
     scene.commit("plain.py", "import sys\nprint('done')\nsys.exit(int(sys.argv[1]))\n")
-    monkeypatch.chdir(scene.code)
-    job = "from pathlib import Path; import sys; from commonground.interfaces.run_command import supervise;"
-    for status, outcome in (("0", Outcome.IDENTICAL), ("3", Outcome.FAILED)):
-        command = f"{job} supervise(Path({str(scene.folder)!r}), [sys.executable, 'plain.py', '{status}'])"
-        subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)
-        (newest, *_) = scene.session.read("execution find", limit=1)
-        found = scene.again(show_rid(newest.execution.rid))
-        assert found.verdict.outcome is outcome, found.verdict
+    assert scene.again(supervise(scene, "plain.py", "0")).verdict.outcome is Outcome.IDENTICAL
+    found = scene.again(supervise(scene, "plain.py", "3"))
+    assert found.verdict.outcome is Outcome.FAILED
     assert found.verdict.reason is not None
     assert "exit status 3" in found.verdict.reason
 
 
-def test_a_study_can_be_opened_by_another_process(scene: Scene) -> None:
-    """What a reproduction wrote can be read by anybody: the verdict survives the way through the catalogue."""
-    found = scene.again(scene.record())
-    other = open_study(scene.folder)
-    try:
-        assert found in other.read("execution reproductions", execution=found.of)
-    finally:
-        other.ground.close()
+def test_a_script_with_a_run_of_its_own_under_cg_run(scene: Scene) -> None:
+    """What the script recorded of itself is compared, and it uses the version it used."""
+    found = scene.again(supervise(scene, "train.py", "--data", "nodules@1.0.0"))
+    assert (found.verdict.outcome, axes_of(found)) == (Outcome.IDENTICAL, set())
+    (run,) = found.runs
+    record = scene.session.read("execution get", execution=run.rid)
+    assert [edge.details["reference"] for edge, _ in record.inputs] == ["nodules@1.0.0"]
+    assert set(record.metrics) == {"slope", "rows"}

@@ -64,7 +64,7 @@ def test_every_kind_of_change_is_laid_out(repository, tmp_path):
             "gone.py": "x\n", "old name.py": "a\n" * 20, "tool.sh": "echo\n", "becomes_link": "x\n", "no_end.txt": "x",
             "crlf.txt": "a\r\nb\r\n", "emptied.txt": "x\n",
             "filled.txt": "", 'quo"te\t.py': "x = 1\n", "ümläut.py": "x\n",
-            "was_mode.py": "x\n", "removed/deep/file.py": "x\n", ".gitignore": "*.tmp\n",
+            "was_mode.py": "x\n", "removed/deep/file.py": "x\n", ".gitignore": "*.tmp\nskip/\n",
         }
     )  # fmt: skip
     (repository.root / "link").symlink_to("README")
@@ -77,6 +77,7 @@ def test_every_kind_of_change_is_laid_out(repository, tmp_path):
             "filled.txt": "now\n", 'quo"te\t.py': "x = 2\n", "ümläut.py": "y\n", "staged/new.py": "s = 1\n",
             "staged/table.csv": "a,b\n", "forced.tmp": "x\n", "new/empty.py": "", "new/run.sh": "echo\n",
             "new name.py": "n = 1\n", "both.py": "index\n", "a.ipynb": json.dumps({"cells": [], "metadata": {}}),
+            "skip/forced.ipynb": json.dumps({"cells": []}),
         }
     )  # fmt: skip
     for name in ("gone.py", "link", "becomes_file", "becomes_link", "removed/deep/file.py"):
@@ -88,7 +89,7 @@ def test_every_kind_of_change_is_laid_out(repository, tmp_path):
     for name in ("tool.sh", "new/run.sh", "was_mode.py"):
         (repository.root / name).chmod(0o755)
     repository.git("mv", "old name.py", "moved name.py")
-    repository.git("add", "--force", "staged", "forced.tmp", "both.py", "emptied.txt")
+    repository.git("add", "--force", "staged", "forced.tmp", "skip", "both.py", "emptied.txt")
     repository.write({"both.py": "working tree\n", "staged/table.csv": "a,b,c\n"})
     state = capture(repository.root, repository.root / "train.py")
     assert (state.not_kept, state.notes) == ((), ())

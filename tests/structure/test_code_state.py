@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from commonground.errors import NotFound
+from commonground.errors import Corrupt, NotFound
 from commonground.structure.code_files import Limits
 from commonground.structure.code_restore import find_missing
 from commonground.structure.code_state import (
@@ -296,6 +296,20 @@ def test_outside_a_repository_the_folder_is_the_code(tmp_path, monkeypatch, git_
     assert capture(folder).tree != state.tree
 
 
+def test_a_home_is_not_swept_up(tmp_path, monkeypatch):
+    """In a home folder only the folder of the script is kept, or the script itself if it lies in the home."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("letter.txt", "train.py", "work/train.py", "work/helper.py", "work/.ssh/config", "work/.bash_history"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    below = capture(tmp_path, tmp_path / "work" / "train.py")
+    assert sorted(texts(below)) == ["helper.py", "train.py"]
+    assert reasons(below) == {".ssh/": "a hidden folder", ".bash_history": "its name says that it holds secrets"}
+    assert sorted(texts(capture(tmp_path, tmp_path / "train.py"))) == ["train.py"]
+    assert texts(capture(tmp_path)) == texts(capture(tmp_path.parent)) == {}
+    assert capture(tmp_path).notes[1].startswith("the folder holds more than code")
+
+
 def test_a_repository_without_git_is_a_snapshot(repository, tmp_path, monkeypatch):
     """Where git is not installed the files of a repository are the snapshot, and it is said why."""
     with_git = capture(repository.root)
@@ -488,6 +502,8 @@ CHANGES = {
     "a new file": lambda made: made.write({"pkg/new.py": "x = 1\n"}),
     "a file in a new folder": lambda made: made.write({"a/b/new.py": "x = 1\n"}),
     "a new file in an untracked folder": lambda made: made.write({"notes/b.txt": "x\n"}),
+    "a new file in a folder of ignored files": lambda made: made.write({"logs/new.py": "x\n"}),
+    "a new file in an empty folder": lambda made: made.write({"notes/empty/new.py": "x\n"}),
     "an edit of an untracked file": lambda made: made.write({"notes/a.txt": "y\n"}),
     "a deletion": lambda made: (made.root / "README").unlink(),
     "a commit": lambda made: made.git("commit", "-q", "--allow-empty", "-m", "y"),
@@ -503,8 +519,9 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_state_is_current_until_something_changes(repository, change, monkeypatch):
     """Unchanged, a state is current without any process being started; after any change of the code it is not."""
-    repository.commit({"second": "x"})
-    repository.write({"notes/a.txt": "x\n"})
+    repository.commit({"second": "x", ".gitignore": "*.bak\n"})
+    repository.write({"notes/a.txt": "x\n", "logs/a.bak": "x\n"})
+    (repository.root / "notes" / "empty").mkdir()
     repository.stamp = (repository.root / "README").stat().st_mtime_ns
     settle(repository.root)
     state = capture(repository.root)
@@ -588,6 +605,13 @@ def test_json_gives_the_state_back(repository):
     assert CodeState.from_json(text).to_json() == text
     assert str(repository.root) not in text
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"entry": 3}'])
+def test_a_record_that_is_none_is_refused(text):
+    """Text that no state was written as raises Corrupt."""
+    with pytest.raises(Corrupt):
+        CodeState.from_json(text)
 
 
 def test_a_script_elsewhere_is_named_without_its_folder(repository, tmp_path):

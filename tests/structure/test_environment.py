@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from commonground.errors import Corrupt
 from commonground.structure import environment
 from commonground.structure.environment import Difference, Environment, Rank, capture, differences, rank
 
@@ -104,6 +105,13 @@ def test_json_gives_the_environment_back(here):
     again = Environment.from_json(text)
     assert (again.to_json(), again.digest) == (text, here.digest)
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"locks": 3}'])
+def test_a_record_that_is_none_is_refused(text):
+    """Text that no environment was written as raises Corrupt."""
+    with pytest.raises(Corrupt):
+        Environment.from_json(text)
 
 
 def test_lock_files_are_found_up_to_the_repository(tmp_path):

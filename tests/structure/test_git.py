@@ -1,5 +1,6 @@
 """Questions to git."""
 
+import socket
 import time
 
 import pytest
@@ -76,7 +77,11 @@ def test_a_folder_of_no_repository_costs_no_process(tmp_path, monkeypatch):
 
 
 def test_no_network_is_used(repository):
-    """Any transport but that of local files is refused by git itself."""
-    with pytest.raises(git.GitSilent):
-        git.ask_all(repository.root, "ls-remote", "https://127.0.0.1:9/x.git")
+    """A transport that leaves the machine is refused by git itself, before anybody is called; local files are not."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        with pytest.raises(git.GitSilent):
+            git.ask(repository.root, "ls-remote", f"git://127.0.0.1:{server.getsockname()[1]}/x.git", seconds=5)
+        with pytest.raises(TimeoutError):
+            server.accept()
     assert b"HEAD" in git.ask_all(repository.root, "ls-remote", ".")

@@ -226,13 +226,16 @@ def _prepare(session: Session, recipe: Recipe, asked: Asked, act: Rid, work: Pat
         person=session.actor.name,
         act=act,
     )
-    probe = work / "probe"
-    rerun.lay_out(plan, probe)
-    _, where = rerun.build_command(recipe, probe, plan.python, plan.params)
+    code = rerun.lay_out(plan, 1, work)
+    _, where = rerun.build_command(recipe, code, plan.python, plan.params, source)
     paths, present = rerun.ask_interpreter(plan.python, where, rerun.build_variables(recipe))
-    shutil.rmtree(probe)
     setting = _choose(recipe.environment, present, asked, plan.python, work / "environment")
-    return replace(plan, python=setting.python, paths=rerun.find_paths(paths, source)), setting
+    return replace(
+        plan,
+        python=setting.python,
+        paths=rerun.find_paths(paths, source),
+        pinned=setting.level is Level.REBUILT,
+    ), setting
 
 
 def _choose(recorded: Environment | None, present: Environment, asked: Asked, python: str, folder: Path) -> _Setting:
@@ -258,9 +261,10 @@ def _settle(setting: _Setting, recorded: Conditions, now: Conditions) -> _Settin
     differing = _environment_axes(recorded, now)
     if not differing:
         return setting if setting.level is Level.REBUILT else replace(setting, level=Level.SAME, missing=())
-    if setting.level is Level.SAME:
-        return replace(setting, level=Level.NOT_REBUILT, missing=_name(differing))
-    return setting
+    rebuilt = {one.axis for one in differing} == {"platform"} and setting.level is Level.REBUILT
+    if rebuilt or setting.level is Level.NOT_REBUILT:
+        return setting
+    return replace(setting, level=Level.NOT_REBUILT, missing=_name(differing))
 
 
 def _environment_axes(recorded: Conditions, now: Conditions) -> tuple[AxisDifference, ...]:

@@ -65,6 +65,8 @@ class Plan:
     """The execution that will hold the verdict."""
     paths: tuple[str, ...] = ()
     """Folders of modules below the source, which are to be taken from the fresh code."""
+    pinned: bool = False
+    """Whether the interpreter has exactly the recorded packages, which no folder may override."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,36 +115,70 @@ def read_present_code(recipe: Recipe, source: Path | None) -> CodeState:
     return capture(source, entry)
 
 
-def lay_out(plan: Plan, folder: Path) -> None:
-    """The code in a new folder, its tree digest checked; raises NotReproducible, naming what is missing."""
-    restore(plan.state, folder, source=plan.source, tolerate_untracked=True)
+def lay_out(plan: Plan, number: int, work: Path) -> Path:
+    """The code in the new folder of a re-run, its tree digest checked; raises NotReproducible, naming what is missing.
+
+    A re-run that has its folder already keeps it.
+    """
+    folder = work / f"{number}" / "code"
+    if not folder.exists():
+        restore(plan.state, folder, source=plan.source, tolerate_untracked=True)
+    return folder
 
 
-def build_command(recipe: Recipe, code: Path, python: str, params: Mapping[str, Plain]) -> tuple[list[str], Path]:
+def build_command(
+    recipe: Recipe, code: Path, python: str, params: Mapping[str, Plain], source: Path | None = None
+) -> tuple[list[str], Path]:
     """The command line in its new place, and the folder in which it is to be run.
 
-    The interpreter is replaced; a script is found below the code, `-m module` stays; parameters are put in.
+    The interpreter is replaced; a script is found below the code, `-m module` stays; other words that name files of the
+    source name those of the fresh code; parameters are put in.
     """
     argv = list(recipe.record.execution.argv)
     told = recipe.record.workflow.entry if recipe.record.workflow else None
-    module = re.search(r"(?:^| )(-m (\S+))$", told or "")
+    module = re.search(r"(?:^| )-m (\S+)$", told or "")
+    state = recipe.state
+    entry = state.entry if state is not None and state.entry is not None and state.entry.inside else None
     where = code
     if _PYTHON.fullmatch(Path(argv[0]).name):
         argv[0] = python
-    state = recipe.state
-    entry = state.entry if state is not None and state.entry is not None and state.entry.inside else None
-    if module and not recipe.launched:
-        argv[1:2] = ["-m", module[2]]
+    if module:
+        where = _folder_of_module(code, entry.path if entry is not None else None, module[1])
+        if not recipe.launched:
+            argv[1:2] = ["-m", module[1]]
     elif entry is not None:
-        place = next((at for at, word in enumerate(argv) if at and Path(word).name == Path(entry.path).name), None)
+        place = next((at for at, word in enumerate(argv) if Path(word).name == Path(entry.path).name), None)
         if place is not None:
             given = PurePosixPath(argv[place])
             where = code / _folder_of(PurePosixPath(entry.path), given)
-            argv[place] = str(given) if not given.is_absolute() else str(code / entry.path)
-    start = 2 if module is None or recipe.launched else 3
+            argv[place] = str(given) if place and not given.is_absolute() else str(code / entry.path)
+    start = 3 if module else 2
+    argv = [argv[0], *(_map_word(word, source, code) for word in argv[1:])]
     for key, value in params.items():
         argv = _set_option(argv, key, value, start)
     return argv, where
+
+
+def _map_word(word: str, source: Path | None, code: Path) -> str:
+    """A word of the command line; a file of the source becomes the same file of the fresh code, if it is there."""
+    name, sign, text = word.partition("=")
+    path = Path(text if sign else word)
+    if source is None or not path.is_absolute() or not path.is_relative_to(source):
+        return word
+    mapped = code / path.relative_to(source)
+    return f"{name}{sign}{mapped}" if sign and mapped.exists() else str(mapped) if mapped.exists() else word
+
+
+def _folder_of_module(code: Path, entry: str | None, module: str) -> Path:
+    """The folder in which `-m module` finds the module: where its outermost package lies."""
+    names = module.split(".")
+    for parts in ((*names[:-1], f"{names[-1]}.py"), (*names, "__main__.py")):
+        if entry is not None and PurePosixPath(entry).parts[-len(parts) :] == parts:
+            return code.joinpath(*PurePosixPath(entry).parts[: -len(parts)])
+        found = sorted(code.rglob("/".join(parts)), key=lambda path: len(path.parts))
+        if entry is None and found:
+            return found[0].parents[len(parts) - 1]
+    return code
 
 
 def _folder_of(entry: PurePosixPath, given: PurePosixPath) -> PurePosixPath:
@@ -223,14 +259,15 @@ def find_paths(paths: Sequence[str], source: Path | None) -> tuple[str, ...]:
 
 def run_once(plan: Plan, number: int, work: Path, told: Sequence[Mapping[str, Any]]) -> Ended:
     """Lay out the code and run the program to its end; `told` are the inputs that it may use."""
-    code = work / f"{number}" / "code"
-    lay_out(plan, code)
+    code = lay_out(plan, number, work)
     recipe = plan.recipe
-    argv, where = build_command(recipe, code, plan.python, plan.params)
+    argv, where = build_command(recipe, code, plan.python, plan.params, plan.source)
     variables = build_variables(recipe)
     mapped = [str(code / path) for path in plan.paths if (code / path).is_dir()]
-    if mapped:
-        variables["PYTHONPATH"] = os.pathsep.join(filter(None, [*mapped, variables.get("PYTHONPATH", "")]))
+    given = list(filter(None, variables.get("PYTHONPATH", "").split(os.pathsep)))
+    if plan.pinned:
+        given = [path for path in given if not any(Path(path).glob("*.dist-info"))]
+    variables["PYTHONPATH"] = os.pathsep.join([*mapped, *given])
     shared = {
         "study": plan.study_id,
         "folder": str(plan.study),

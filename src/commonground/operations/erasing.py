@@ -184,7 +184,14 @@ def _models(view: View, versions: list[Version]) -> list[str]:
 def _still_used(tx: Transaction, gone: list[Rid]) -> set[str]:
     asset = tables.asset
     rows = tx.connection.execute(sa.select(asset.c.digest).where(asset.c.rid.not_in(gone)).distinct())
-    return set(rows.scalars())
+    part, header = tables.asset_file, schema.batch_header
+    parts = tx.connection.execute(
+        sa.select(part.c.digest)
+        .join(header, header.c.rid == part.c.batch)
+        .where(header.c.subject.not_in(gone))
+        .distinct()
+    )
+    return {*rows.scalars(), *parts.scalars()}
 
 
 def _refuse_open_spools(ground: Ground, keys: list[str]) -> None:

@@ -24,7 +24,7 @@ from commonground.operations.recorded_inputs import RecordedInput, describe_inpu
 from commonground.operations.releases import load_state
 from commonground.store.changes import list_changes
 from commonground.structure import executions, tables
-from commonground.structure.assets import get_asset
+from commonground.structure.assets import get_asset, list_files
 from commonground.structure.code_state import CodeState
 from commonground.structure.environment import Environment
 from commonground.structure.lineage import USED, list_edges
@@ -131,10 +131,12 @@ def _check_asset(on: Reading, item: RecordedInput) -> list[str]:
     found = get_asset(on.view, resolve_input(on.view, item.reference).rid)
     if found.digest != item.digest:
         return [f"{item.name}: it is not the file that was used, its digest differs"]
+    if found.series:
+        wanted = {digest for _, digest, _ in list_files(on.view, found.rid)} if found.stored else set()
+        missing = wanted - on.ground.blobs.has_many(wanted)
+        return [f"{item.name}: {len(missing)} of its files are not in the store"] if missing else []
     if found.stored:
         on.ground.blobs.open_verified(found.digest).close()
-        return []
-    if found.files > 1:
         return []
     digest = hashlib.sha256()
     try:

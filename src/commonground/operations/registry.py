@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from commonground.errors import NotFound
-from commonground.operations.listing import correcting, curating, datasets, executions, reading, upkeep
+from commonground.operations.listing import assets, correcting, curating, datasets, executions, reading, upkeep
 from commonground.operations.verb import Verb
 
 VERBS: dict[str, Verb] = {
     verb.name: verb
-    for verb in (*curating.VERBS, *correcting.VERBS, *datasets.VERBS, *executions.VERBS, *reading.VERBS, *upkeep.VERBS)
+    for verb in (
+        *curating.VERBS,
+        *assets.VERBS,
+        *correcting.VERBS,
+        *datasets.VERBS,
+        *executions.VERBS,
+        *reading.VERBS,
+        *upkeep.VERBS,
+    )
 }
 
 

@@ -78,7 +78,8 @@ class Session:
         """Make a plan real, once.
 
         `new` says that the plan was made a moment ago, so that it is not looked for before its files and rows are
-        prepared; under the lock it is looked for in any case. Raises NotAllowed for a role that may not, Conflict if what the plan relied on has changed.
+        prepared; under the lock it is looked for in any case. Raises NotAllowed for a role that may not, Conflict if
+        what the plan relied on has changed.
         """
         verb = get_verb(plan.verb)
         self._check_role(verb)

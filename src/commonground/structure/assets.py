@@ -16,6 +16,7 @@ from commonground.store.view import View
 from commonground.structure import tables
 
 MANY = 50
+SERIES = "series"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,11 @@ class Asset:
     """How many files a series has; 1 for a file."""
     description: str | None
     """What else others should know."""
+
+    @property
+    def series(self) -> bool:
+        """Whether it is a listing of files rather than one file: its digest is then that of no file."""
+        return self.kind == SERIES
 
     @property
     def stored(self) -> bool:
@@ -67,6 +73,23 @@ def list_assets(view: View, rids: Sequence[Rid]) -> list[Asset]:
 def find_by_digest(view: View, digest: str) -> list[Asset]:
     """All assets with these bytes."""
     return [_asset(row) for row in view.list_rows(tables.asset, tables.asset.c.digest == digest)]
+
+
+def find_by_digests(view: View, digests: Sequence[str]) -> list[Asset]:
+    """All assets with any of these bytes."""
+    found: list[Asset] = []
+    for start in range(0, len(digests), 500):
+        part = list(digests[start : start + 500])
+        found += [_asset(row) for row in view.list_rows(tables.asset, tables.asset.c.digest.in_(part))]
+    return found
+
+
+def find_series(view: View, name: str, *, before: Rid | None = None) -> Asset | None:
+    """The newest series of a name, or the newest one older than `before`; None if there is none."""
+    asset = tables.asset
+    older = [asset.c.rid < before] if before is not None else []
+    rows = view.list_rows(asset, asset.c.name == name, asset.c.kind == SERIES, *older)
+    return _asset(rows[-1]) if rows else None
 
 
 def list_files(view: View, series: Rid) -> list[tuple[str, str, int]]:

@@ -7,10 +7,13 @@ A notebook whose outputs alone changed has not changed.
 from __future__ import annotations
 
 import hashlib
+import os
 import posixpath
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +27,7 @@ SCREENED: Final = "screened-"
 _SUBMODULE: Final = "160000"
 _SHA1_LENGTH = 40
 _FOLDERS_ALONE = 20
-_LEAST_SECONDS = 0.1
+_LEAST_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -98,9 +101,25 @@ def list_untracked(gathering: Gathering) -> list[str]:
     for some in [*alone, together] if together else alone:
         found = _names(gathering, *some, collapsed=False, deadline=deadline)
         files += [name for name in found if not name.endswith("/")]
-        gathering.looked_at.update(folder.rstrip("/") for folder in some)
-    gathering.looked_at.update(folders_of(files), ["."])
+    gathering.looked_at.update(folders_of(files), _folders_below(gathering, folders))
     return files
+
+
+def _folders_below(gathering: Gathering, folders: list[str]) -> Iterator[str]:
+    """Untracked folders and those in them, also those that hold nothing yet: a file may be made there."""
+    queue = deque(folder.rstrip("/") for folder in folders)
+    left = gathering.limits.most_names
+    while queue and left > 0:
+        folder = queue.popleft()
+        yield folder
+        try:
+            with os.scandir(gathering.root / folder) as entries:
+                for entry in islice(entries, left):
+                    left -= 1
+                    if entry.is_dir(follow_symlinks=False) and entry.name not in LEFT_OUT:
+                        queue.append(f"{folder}/{entry.name}")
+        except OSError:
+            continue
 
 
 def folders_of(paths: Iterable[str]) -> set[str]:
@@ -112,13 +131,6 @@ def folders_of(paths: Iterable[str]) -> set[str]:
             folders.add(folder)
             folder = posixpath.dirname(folder)
     return folders
-
-
-def kept_id(file: KeptFile, algorithm: str) -> str:
-    """The id of a file that is kept whole: that of its blob, unless something was screened."""
-    if file.removed:
-        return SCREENED + hashlib.sha256(file.text.encode()).hexdigest()
-    return file.blob_id(algorithm)
 
 
 def _names(gathering: Gathering, *below: str, collapsed: bool, deadline: float) -> list[str]:

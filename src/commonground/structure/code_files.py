@@ -42,7 +42,7 @@ _DATA = frozenset({".csv", ".tsv", ".tab", ".psv", ".jsonl", ".ndjson", ".log", 
 _SECRET_NAMES = re.compile(
     r"(?i)\.env(?:\..*)?|\.envrc|id_(?:rsa|dsa|ecdsa|ed25519)|.*\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ovpn|asc|gpg)"
     r"|\.netrc|_netrc|\.pgpass|\.pypirc|\.npmrc|\.htpasswd|\.git-credentials|kubeconfig|.*credentials?\.(?:json|ya?ml|ini)"
-    r"|credentials|.*service[_-]?account.*\.json|secrets?\.(?:json|ya?ml|toml|ini|env)|token(?:\.txt)?|\.?my\.cnf"
+    r"|credentials|.*service[_-]?account.*\.json|secrets?\.(?:json|ya?ml|toml|ini|env)|token(?:\.txt)?|\.?my\.cnf|\..*history|\.viminfo|\.lesshst"
 )
 _SNIFF = 8000
 
@@ -61,7 +61,7 @@ class Limits:
     """Most files that are named as not kept; more are only counted."""
     looked_at: int = 20_000
     """Most untracked files that are looked at, code first; ten times as many are counted."""
-    seconds: float = 1.0
+    seconds: float = 3.0
     """Longest time for listing untracked names."""
 
     @property
@@ -269,7 +269,10 @@ def in_order(paths: Iterable[str]) -> list[str]:
 
 
 def walk(gathering: Gathering) -> Iterator[str]:
-    """The files below the root that no `.gitignore` leaves out, nearest first; gives up after `limits.most_names`."""
+    """The files below the root that no `.gitignore` leaves out, nearest first; gives up after `limits.most_names`.
+
+    Hidden folders hold settings of a person more often than code, and are not looked into.
+    """
     root, left = gathering.root, gathering.limits.most_names
     queue: deque[tuple[str, list[IgnoreRule]]] = deque([("", [])])
     while queue:
@@ -294,6 +297,8 @@ def walk(gathering: Gathering) -> Iterator[str]:
                 continue
             if not is_folder:
                 yield path
+            elif name.startswith("."):
+                gathering.refuse(path + "/", 0, "a hidden folder")
             elif (root / path / ".git").exists():
                 gathering.refuse(path + "/", 0, "another repository")
             else:

@@ -16,7 +16,6 @@ from typing import Final
 from commonground.errors import Conflict, NotReproducible, UnsafePath
 from commonground.store.containment import Inside, split_name, split_names
 from commonground.structure import git
-from commonground.structure.code_changes import kept_id
 from commonground.structure.code_files import EXECUTABLE, LINK, Limits, recorded_form
 from commonground.structure.code_state import CodeState, capture, tree_digest
 from commonground.structure.patches import read_patches
@@ -144,7 +143,7 @@ def _lay_out_snapshot(state: CodeState, folder: Path) -> str:
         data = os.fsencode(path.readlink()) if file.mode == LINK else path.read_bytes()
         forms[file.path] = recorded_form(file.path, data, file.mode)
     trees = [
-        tree_digest({path: (form.mode, kept_id(form, algorithm)) for path, form in forms.items() if form is not None})
+        tree_digest({path: (form.mode, form.blob_id(algorithm)) for path, form in forms.items() if form is not None})
         for algorithm in ("sha1", "sha256")
     ]
     return state.tree if state.tree in trees else trees[0]

@@ -12,20 +12,20 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from commonground.errors import NotFound
+from commonground.errors import Corrupt, NotFound
 from commonground.structure import git
 from commonground.structure.code_changes import (
     SCREENED,
     Changed,
     folders_of,
     gather_changes,
-    kept_id,
     list_untracked,
 )
 from commonground.structure.code_files import Gathering, KeptFile, Limits, NotKept, recorded_form, shown, walk
@@ -107,8 +107,14 @@ class CodeState:
 
     @classmethod
     def from_json(cls, text: str) -> CodeState:
-        """The state that `to_json` wrote."""
-        plain: dict[str, Any] = json.loads(text)
+        """The state that `to_json` wrote; raises Corrupt for any other text."""
+        try:
+            return cls._read(json.loads(text))
+        except (ValueError, TypeError, LookupError) as error:
+            raise Corrupt("The record of the code of a run cannot be read.", todo="Run `cg verify`.") from error
+
+    @classmethod
+    def _read(cls, plain: dict[str, Any]) -> CodeState:
         entry = plain["entry"]
         kept = (
             KeptFile(**{**one, "removed": tuple(Removal(**removal) for removal in one["removed"])})
@@ -129,7 +135,9 @@ class CodeState:
 def capture(folder: Path, entry: Path | None = None, *, limits: Limits | None = None) -> CodeState:
     """The state of the code in the repository that holds `folder`, or in the folder if there is none.
 
-    `entry` is the file that was started; it is kept even if it is ignored. Raises NotFound if there is no folder.
+    `entry` is the file that was started; it is kept even if it is ignored. Of a folder that holds more than code (a
+    home, the folder for temporary files, the root) only the folder of `entry` or `entry` itself is kept. Raises
+    NotFound if there is no folder.
     """
     if not folder.is_dir():
         raise NotFound(f"There is no folder {folder}.")
@@ -142,12 +150,28 @@ def capture(folder: Path, entry: Path | None = None, *, limits: Limits | None = 
         note = "no repository"
     except git.GitSilent as silence:
         note = f"the repository could not be read: {silence}"
-    gathering = Gathering(folder, limits or Limits())
+    return _of_folder(folder, entry, limits or Limits(), started, note)
+
+
+def _of_folder(folder: Path, entry: Path | None, limits: Limits, started: int, note: str) -> CodeState:
+    notes = [note]
+    if _holds_more_than_code(folder) and entry is not None:
+        folder = entry.parent.resolve()
+    gathering = Gathering(folder, limits)
     _offer_entry(gathering, entry, ())
-    gathering.offer_all(path for path in walk(gathering) if path not in gathering.kept)
+    if _holds_more_than_code(folder):
+        notes.append("the folder holds more than code: only the file that was started is kept")
+    else:
+        gathering.offer_all(path for path in walk(gathering) if path not in gathering.kept)
     watched = tuple(sorted(gathering.looked_at))
     place = Place(str(folder), watched, fingerprint(str(folder), watched, started))
-    return _state(gathering, entry, Changed(), place, git.Status(None, None, ()), None, (note,))
+    return _state(gathering, entry, Changed(), place, git.Status(None, None, ()), None, tuple(notes))
+
+
+def _holds_more_than_code(folder: Path) -> bool:
+    """Whether a folder is the home of a person, one above it, or the folder for temporary files."""
+    homes = {Path(os.path.expanduser("~")).resolve(), Path(tempfile.gettempdir()).resolve()}  # noqa: PTH111 - never raises
+    return any(home.is_relative_to(folder) for home in homes)
 
 
 def _of_repository(at: git.Repository, entry: Path | None, gathering: Gathering, started: int) -> CodeState:
@@ -177,8 +201,7 @@ def _state(
     remote: str | None,
     notes: tuple[str, ...],
 ) -> CodeState:
-    algorithm = changed.algorithm
-    tree = changed.tree | {file.path: (file.mode, kept_id(file, algorithm)) for file in gathering.kept.values()}
+    tree = changed.tree | {file.path: (file.mode, file.blob_id(changed.algorithm)) for file in gathering.kept.values()}
     return CodeState(
         repository=None if remote is None else without_credentials(remote),
         commit=status.commit,

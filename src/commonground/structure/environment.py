@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from commonground.errors import Corrupt
 from commonground.structure.screen import screen
 
 NOT_RECORDED: Final = "not recorded"
@@ -120,10 +121,13 @@ class Environment:
 
     @classmethod
     def from_json(cls, text: str) -> Environment:
-        """The environment that `to_json` wrote; the texts of lock files and the job are not in it."""
-        plain: dict[str, Any] = json.loads(text)
-        locks = tuple(LockFile(**lock) for lock in plain.pop("locks"))
-        return cls(**{**plain, "locks": locks, "gpus": tuple(plain["gpus"])})
+        """The environment that `to_json` wrote, without lock texts and job; raises Corrupt for any other text."""
+        try:
+            plain: dict[str, Any] = json.loads(text)
+            locks = tuple(LockFile(**lock) for lock in plain.pop("locks"))
+            return cls(**{**plain, "locks": locks, "gpus": tuple(plain["gpus"])})
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise Corrupt("The record of an environment cannot be read.", todo="Run `cg verify`.") from error
 
 
 class Difference(NamedTuple):

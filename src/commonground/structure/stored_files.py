@@ -16,6 +16,7 @@ from commonground.store.blobs import BlobStore
 from commonground.store.verify import FileUse
 from commonground.store.view import View
 from commonground.structure import tables
+from commonground.structure.assets import SERIES
 from commonground.structure.versions import load_manifest
 
 _ANY_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -28,7 +29,7 @@ def list_file_uses(connection: sa.Connection, blobs: BlobStore) -> Iterator[File
     Raises NotFound or Corrupt at the first manifest that cannot be read, after all else was listed.
     """
     asset, part, header = tables.asset, tables.asset_file, schema.batch_header
-    single = sa.select(asset.c.rid, asset.c.digest).where(asset.c.reference.is_(None), asset.c.files == 1)
+    single = sa.select(asset.c.rid, asset.c.digest).where(asset.c.reference.is_(None), asset.c.kind != SERIES)
     yield from _uses(connection, single, "asset")
     series = (
         sa.select(asset.c.rid, part.c.digest)

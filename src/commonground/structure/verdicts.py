@@ -199,7 +199,7 @@ def compare_figures(old: Figures, new: Figures, tolerance: float = TOLERANCE) ->
         for name in sorted(old.values.keys() | new.values.keys())
     ]
     # Files hold times and orders of no meaning; if there are figures, these decide.
-    judged = bool(old.metrics or old.values)
+    judged = bool((old.metrics or old.values) and (new.metrics or new.values))
     for name in sorted(old.outputs.keys() | new.outputs.keys()):
         before, after = old.outputs.get(name), new.outputs.get(name)
         if before != after:

@@ -23,6 +23,7 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "dataset files": ("presenting_data", "present_files"),
     "execution get": ("presenting_runs", "present_execution"),
     "execution find": ("presenting_runs", "present_found"),
+    "execution reproductions": ("reproducing", "present_reproductions"),
     "execution compare": ("presenting_data", "present_difference"),
     "verify": ("presenting_checks", "present_verified"),
     "feature agreement": ("presenting_checks", "present_agreement"),

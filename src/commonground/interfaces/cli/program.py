@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from commonground.errors import CommonGroundError
-from commonground.interfaces.cli import keeping_commands, own_commands
+from commonground.interfaces.cli import keeping_commands, own_commands, reproducing
 from commonground.interfaces.cli.failing import report, report_stopped, report_unexpected, report_usage
 from commonground.interfaces.cli.tree import Root, build_lineage
 
@@ -68,6 +68,7 @@ def build_program() -> Program:
             "init": own_commands.build_init,
             "demo": own_commands.build_demo,
             "run": own_commands.build_run,
+            "reproduce": reproducing.build_reproduce,
             "completion": own_commands.build_completion,
             "version": own_commands.build_version,
             "lineage": build_lineage,

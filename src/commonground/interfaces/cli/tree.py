@@ -15,7 +15,7 @@ from commonground.operations.verb import Param, Verb
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Begin", ("init", "demo", "status")),
     ("Read", ("show", "why", "log", "diff", "lineage", "dependents", "find")),
-    ("Build", ("import", "type", "entity", "vocabulary", "term", "feature", "dataset", "person")),
+    ("Build", ("import", "type", "entity", "vocabulary", "term", "feature", "dataset", "asset", "person")),
     ("Run", ("run", "execution", "reproduce", "sync")),
     ("Keep", ("verify", "backup", "backups", "restore", "checkpoint", "gc", "revert", "erase", "migrate", "doctor")),
 )

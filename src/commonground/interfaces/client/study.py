@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import pyarrow as pa
 
+from commonground.interfaces.client.assets import Assets
 from commonground.interfaces.client.curating import Entities, Features, People, Vocabularies
 from commonground.interfaces.client.datasets import Datasets
 from commonground.interfaces.client.repeating import find_repeat
@@ -54,6 +55,7 @@ class Study:
         self.entities = Entities(session)
         self.features = Features(session)
         self.datasets = Datasets(session)
+        self.assets = Assets(session)
 
     @property
     def name(self) -> str:

@@ -1,0 +1,212 @@
+"""What a repeated run shows: the rules that compare figures and conditions and that claim a cause."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from commonground.structure.verdicts import (
+    AXES,
+    MOST_NAMED,
+    AxisDifference,
+    Conditions,
+    Figures,
+    Level,
+    Outcome,
+    Scalar,
+    Verdict,
+    compare_conditions,
+    compare_figures,
+    judge,
+    needs_another,
+    relative_difference,
+)
+
+NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
+FIGURES = st.builds(
+    Figures,
+    metrics=st.dictionaries(st.sampled_from(["auc", "loss"]), NUMBERS, max_size=2),
+    values=st.dictionaries(
+        st.just("Nodule.score"), st.dictionaries(st.integers(1, 3), st.none() | st.booleans() | NUMBERS, max_size=3)
+    ),
+    outputs=st.dictionaries(st.sampled_from(["model", "table"]), st.sampled_from("ab"), max_size=2),
+)
+
+
+def differ(*axes: str) -> tuple[AxisDifference, ...]:
+    """Differences on these axes."""
+    return tuple(AxisDifference(axis, (("it", "a", "b"),), 1) for axis in axes)
+
+
+def verdict_on(recorded: Figures, *reruns: Figures, axes: tuple[AxisDifference, ...] = ()) -> Verdict:
+    """The verdict in the same environment."""
+    return judge(recorded, reruns, axes, (), level=Level.SAME)
+
+
+def metrics(**values: float) -> Figures:
+    """Figures that are metrics only."""
+    return Figures(metrics=values)
+
+
+@given(FIGURES)
+def test_a_run_that_comes_out_the_same_is_identical(figures: Figures) -> None:
+    """Any figures, NaN and infinity among them, are identical to themselves after one re-run."""
+    assert compare_figures(figures, figures) == ()
+    assert not needs_another(figures, [figures])
+    assert verdict_on(figures, figures).outcome is Outcome.IDENTICAL
+
+
+@given(FIGURES, FIGURES)
+def test_comparing_is_the_same_both_ways(one: Figures, other: Figures) -> None:
+    """Whether two runs agree does not hang on which of them is on record."""
+    there, back = compare_figures(one, other), compare_figures(other, one)
+    assert [(d.kind, d.name, d.relative, d.within) for d in there] == [
+        (d.kind, d.name, d.relative, d.within) for d in back
+    ]
+
+
+@given(FIGURES, FIGURES, st.sets(st.sampled_from(AXES)))
+def test_a_cause_is_claimed_only_for_a_difference_on_one_axis(one: Figures, other: Figures, axes: set[str]) -> None:
+    """There is a cause if and only if re-runs that agree differ from the record and exactly one axis differs."""
+    found = verdict_on(one, other, other, axes=differ(*sorted(axes)))
+    apart = any(not departure.within for departure in compare_figures(one, other))
+    assert (found.outcome is Outcome.DIFFERENT) == apart
+    assert found.cause == (next(iter(axes)) if apart and len(axes) == 1 else None)
+
+
+@given(FIGURES, FIGURES, FIGURES)
+def test_a_verdict_survives_as_plain_data(one: Figures, other: Figures, third: Figures) -> None:
+    """A verdict written as JSON without NaN and read again is the same verdict."""
+    found = verdict_on(one, other, third, axes=differ("code", "data"))
+    text = json.dumps(found.as_plain(), allow_nan=False)
+    assert Verdict.from_plain(json.loads(text)) == found
+
+
+def test_different_needs_two_re_runs() -> None:
+    """One re-run that differs says nothing yet; two that agree with one another do."""
+    assert needs_another(metrics(auc=0.9), [])
+    assert needs_another(metrics(auc=0.9), [metrics(auc=0.8)])
+    assert not needs_another(metrics(auc=0.9), [metrics(auc=0.8)] * 2)
+    with pytest.raises(ValueError, match="too few"):
+        verdict_on(metrics(auc=0.9), metrics(auc=0.8))
+    assert verdict_on(metrics(auc=0.9), metrics(auc=0.8), metrics(auc=0.8)).outcome is Outcome.DIFFERENT
+
+
+def test_re_runs_that_differ_from_one_another_vary_by_themselves() -> None:
+    """Chance is not called a difference, no cause is claimed, and the spread tells whether the record lies in it."""
+    found = verdict_on(metrics(auc=0.85, n=3), metrics(auc=0.8, n=3), metrics(auc=0.9, n=3), axes=differ("seed"))
+    assert (found.outcome, found.cause) == (Outcome.VARIES, None)
+    (spread,) = found.spread
+    assert (spread.name, spread.lowest, spread.highest, spread.holds_recorded) == ("auc", 0.8, 0.9, True)
+    assert not replace(spread, recorded=0.95).holds_recorded
+    assert not replace(spread, recorded=None).holds_recorded
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "outcome"),
+    [
+        (1.0, 1.0 + 5e-10, Outcome.WITHIN),
+        (1.0, 1.0 + 5e-9, Outcome.DIFFERENT),
+        (0.0, -0.0, Outcome.IDENTICAL),
+        (0.0, 1e-300, Outcome.DIFFERENT),
+        (math.nan, math.nan, Outcome.IDENTICAL),
+        (math.nan, 1.0, Outcome.DIFFERENT),
+        (math.inf, math.inf, Outcome.IDENTICAL),
+        (math.inf, -math.inf, Outcome.DIFFERENT),
+    ],
+)
+def test_the_tolerance_is_relative(old: float, new: float, outcome: Outcome) -> None:
+    """Rounding is the same within tolerance; what is not a number or not finite is only the same as itself."""
+    run = metrics(auc=new)
+    assert verdict_on(metrics(auc=old), run, run).outcome is outcome
+
+
+def test_the_difference_is_relative_to_the_larger() -> None:
+    """|3 - 4| / 4 and |-3 - 4| / 4."""
+    assert relative_difference(3, 4) == relative_difference(4, 3) == 0.25
+    assert relative_difference(-3, 4) == 1.75
+
+
+def test_missing_and_new_metrics_are_differences() -> None:
+    """A metric that only one of the runs has is a difference, in both directions."""
+    for old, new in ((metrics(auc=1.0), metrics()), (metrics(), metrics(auc=1.0))):
+        (departure,) = compare_figures(old, new)
+        assert (departure.kind, departure.name, departure.within) == ("metric", "auc", False)
+
+
+def test_values_are_compared_by_entity() -> None:
+    """One changed value, one that is not there and one that became nothing are differences; rounding is not."""
+    recorded = Figures(values={"Nodule.score": {1: 0.5, 2: 0.25, 3: None}})
+    same = Figures(values={"Nodule.score": {3: None, 2: 0.25 + 1e-12, 1: 0.5}})
+    assert verdict_on(recorded, same).outcome is Outcome.WITHIN
+    others: tuple[dict[int, Scalar], ...] = (
+        {1: 0.5, 2: 0.3, 3: None},
+        {1: 0.5, 2: 0.25},
+        {1: 0.5, 2: None, 3: None},
+        {1: "a", 2: 0.25, 3: None},
+    )
+    for values in others:
+        run = Figures(values={"Nodule.score": values})
+        assert verdict_on(recorded, run, run).outcome is Outcome.DIFFERENT
+    (departure,) = compare_figures(recorded, Figures(values={"Nodule.score": {1: 0.5, 2: 0.5, 3: None}}))
+    assert (departure.old, departure.new, departure.relative) == ("3 values", "3 values, 1 differ", 0.5)
+    assert verdict_on(recorded, Figures(), Figures()).outcome is Outcome.DIFFERENT
+
+
+def test_files_with_other_bytes_are_told_and_judged_only_without_figures() -> None:
+    """A model whose bytes differ while the metrics agree is a fact; where there is nothing else, a difference."""
+    one, other = Figures({"auc": 0.9}, {}, {"model": "a"}), Figures({"auc": 0.9}, {}, {"model": "b"})
+    found = verdict_on(one, other)
+    assert found.outcome is Outcome.WITHIN
+    assert "Files with other bytes: model." in found.facts
+    alone, changed = Figures(outputs={"model": "a"}), Figures(outputs={"model": "b"})
+    assert verdict_on(alone, changed, changed).outcome is Outcome.DIFFERENT
+    gone = Figures({"auc": 0.9}, {}, {})
+    assert verdict_on(one, gone, gone).outcome is Outcome.DIFFERENT
+
+
+def test_axes_are_named_with_what_differs() -> None:
+    """Items that differ, came or went are listed by name with both texts; of many, the rest is counted."""
+    same: Conditions = {axis: {} for axis in AXES}
+    old = {**same, "packages": {"a": "1", "b": "1", "c": "1"}, "seed": {"seed": "1"}}
+    new = {**same, "packages": {"a": "1", "b": "2", "d": "1"}, "seed": {"seed": "1"}}
+    (packages,), unknown = compare_conditions(old, new)
+    assert packages == AxisDifference("packages", (("b", "1", "2"), ("c", "1", None), ("d", None, "1")), 3)
+    assert unknown == ()
+    many = {**same, "packages": {f"p{number:02}": "1" for number in range(MOST_NAMED + 5)}}
+    ((found,), _) = compare_conditions(same, many)
+    assert (len(found.items), found.count) == (MOST_NAMED, MOST_NAMED + 5)
+
+
+def test_no_cause_is_claimed_where_an_axis_is_not_on_record() -> None:
+    """What is not on record on either side could be the cause as well, so none is claimed, and it is named."""
+    same: Conditions = {axis: {} for axis in AXES}
+    old, new = {**same, "packages": None}, {**same, "code": {"files": "b"}}
+    axes, unknown = compare_conditions(old, new)
+    assert ([one.axis for one in axes], unknown) == (["code"], ("packages",))
+    runs = [metrics(auc=0.1)] * 2
+    found = judge(metrics(auc=0.9), runs, axes, unknown, level=Level.NOT_REBUILT)
+    assert (found.outcome, found.cause, found.unknown) == (Outcome.DIFFERENT, None, ("packages",))
+    assert any("of packages there is no record" in fact for fact in found.facts)
+
+
+def test_the_reason_for_claiming_nothing_is_told() -> None:
+    """Two axes: change one at a time. None: it lies in something that is not on record."""
+    one, run = metrics(auc=0.9), metrics(auc=0.1)
+    assert any(
+        "code and data differ together" in fact for fact in verdict_on(one, run, run, axes=differ("code", "data")).facts
+    )
+    assert any("something that is not" in fact for fact in verdict_on(one, run, run).facts)
+    assert "Only the seed differs: that is the cause." in verdict_on(one, run, run, axes=differ("seed")).facts
+    assert "Only the packages differ: that is the cause." in verdict_on(one, run, run, axes=differ("packages")).facts
+
+
+def test_a_run_without_results_says_so() -> None:
+    """That a run without metric, value and file is identical means only that it runs."""
+    assert any("only that it runs" in fact for fact in verdict_on(Figures(), Figures()).facts)
+    assert verdict_on(metrics(auc=1.0), metrics(auc=1.0)).facts == ()
