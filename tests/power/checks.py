@@ -12,6 +12,7 @@ from pathlib import Path
 from power_model import Image
 
 from commonground.errors import CommonGroundError
+from commonground.operations.studies import open_study
 from commonground.store import spool, sqlite_driver
 from commonground.store.blobs import DirectoryBlobs
 
@@ -89,6 +90,27 @@ def database_is_kept(image: Image) -> list[str]:
             faults.append("a later commit is there without an earlier one")
         if len(found) > len(rows) + 1:
             faults.append("there are commits that were never made")
+        return faults
+
+    return in_a_folder(image, look)
+
+
+def catalogue_is_kept(image: Image) -> list[str]:
+    """The study opens and verifies in full, blobs and all, and has every acknowledged asset with its files."""
+    if not image.acknowledged:
+        return []
+    wanted = {promise["asset"]: promise["files"] for promise in image.acknowledged if "asset" in promise}
+
+    def look(place: Path) -> list[str]:
+        session = open_study(place / "study", person="Tester")
+        try:
+            found = session.read("verify", full=True)
+            faults = list(found.faults)
+            for asset, files in wanted.items():
+                if len(session.read("asset files", asset=asset)) != files:
+                    faults.append(f"the acknowledged asset {asset} has not its {files} files")
+        finally:
+            session.ground.close()
         return faults
 
     return in_a_folder(image, look)

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import math
+import re
 from collections import Counter
 from fractions import Fraction
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonground.errors import InvalidInput
+from commonground.structure import partition
 from commonground.structure.partition import split, subsample
 
 SHARES = st.sampled_from(
@@ -242,12 +244,90 @@ def test_no_single_move_or_exchange_would_balance_better(content, shares, seed):
         assert all(imbalance(one, shares, strata) > now - 1e-6 for one in arrangements(parts, groups))
 
 
-def test_balance_stops_at_within_one():
-    """Numbers that are already within one entity of their shares are left as the cuts made them."""
+def digest_of(words):
+    """The SHA-256 by which groups and strata are ordered."""
+    return hashlib.sha256(words.encode()).digest()
+
+
+def model_cuts(groups, strata, shares, seed):
+    """The part of each group before any balancing, step by step from the module's description."""
+    names = sorted(shares)
+    exact = [Fraction(repr(shares[name])) for name in names]
+    exact = [one / sum(exact) for one in exact]
+    content = {}
+    for group, stratum in zip(groups, strata, strict=True):
+        content.setdefault(group, Counter())[stratum] += 1
+    order = sorted(set(strata), key=lambda stratum: digest_of(f"split1 {seed} stratum str{stratum}"))
+    home = {group: min(mine, key=lambda one: (-mine[one], order.index(one))) for group, mine in content.items()}
+    part, owed = {}, [Fraction(0)] * len(names)
+    for stratum in order:
+        members = [group for group in content if home[group] == stratum]
+        members.sort(key=lambda group: digest_of(f"split1 {seed} group str{group}"))
+        total = sum(content[group].total() for group in members)
+        quotas = [math.floor(total * share) for share in exact]
+        owed = [debt + total * share - quota for debt, share, quota in zip(owed, exact, quotas, strict=True)]
+        open_parts = [place for place in range(len(names)) if total * exact[place] != quotas[place]]
+        for _ in range(total - sum(quotas)):
+            best = max(open_parts, key=lambda place: (owed[place], exact[place], -place))
+            open_parts.remove(best)
+            quotas[best] += 1
+            owed[best] -= 1
+        filled = 0
+        for group in members:
+            middle = filled + Fraction(content[group].total(), 2)
+            part[group] = next(
+                (names[place] for place in range(len(names) - 1) if middle < sum(quotas[: place + 1])), names[-1]
+            )
+            filled += content[group].total()
+    return part
+
+
+@given(grouped(), SHARES, SEEDS)
+@settings(max_examples=150)
+def test_the_cuts_fall_between_groups(content, shares, seed):
+    """Before anything moves, each stratum's groups are cut in order, a group going where its middle lies."""
+    groups, strata = content
+    passes = partition.MOST_PASSES
+    try:
+        partition.MOST_PASSES = 0
+        with contextlib.suppress(InvalidInput):
+            parts = split(range(len(groups)), shares, seed=seed, groups=groups, strata=strata)
+            found = {groups[entity]: name for name, members in parts.items() for entity in members.tolist()}
+            assert found == model_cuts(groups, strata, shares, seed)
+    finally:
+        partition.MOST_PASSES = passes
+
+
+def test_numbers_within_one_are_left_as_they_are(monkeypatch):
+    """If the cuts bring every number within one entity of its share, no move is even weighed."""
+
+    def refuse(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(partition._Balance, "_loss", refuse)
     groups = [place // 2 for place in range(20)]
     parts = shown(split(range(20), {"a": 0.5, "b": 0.5}, seed=9, groups=groups))
     ordered = in_order(range(10), "split1", 9)
     assert parts["a"] == sorted(entity for group in ordered[:5] for entity in (2 * group, 2 * group + 1))
+
+
+def test_exchanges_are_weighed_in_reach_and_to_a_limit(monkeypatch):
+    """Only groups near each other in the order change places, and no more pairs are weighed than the limit."""
+    weighed = []
+    difference = partition._Balance._difference
+    monkeypatch.setattr(partition, "REACH", 7)
+    monkeypatch.setattr(partition, "MOST_EXCHANGES", 100)
+    monkeypatch.setattr(
+        partition._Balance, "_difference", lambda self, *pair: weighed.append(pair) or difference(self, *pair)
+    )
+    groups = [place // 2 for place in range(4000)]
+    strata = [place < 1600 for place in range(4000)]
+    split(range(4000), {"a": 0.7, "b": 0.3}, seed=5, groups=groups, strata=strata)
+    split(
+        range(400), {"a": 0.7, "b": 0.3}, seed=5, groups=groups[:400], strata=[one % 7 == one % 3 for one in range(400)]
+    )
+    assert {other - group for group, other in weighed} <= set(range(1, 8))
+    assert 50 < len(weighed) <= 110
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -339,6 +419,9 @@ def test_a_subsample_is_the_head_of_the_order(entities, seed, data):
 def test_a_share_is_rounded_to_the_nearest_size(share, size):
     """A share takes the nearest whole number of entities, all of them at 1."""
     assert len(subsample(range(20), seed=1, share=share)) == size
+    if share == 1:
+        assert subsample(range(20), seed=1, share=share, groups=[0] * 20).tolist() == list(range(20))
+        assert subsample(range(19, -1, -1), seed=1, size=20, groups=[0] * 20).tolist() == list(range(20))
 
 
 @given(ENTITIES, SEEDS, st.data())
@@ -381,14 +464,14 @@ def test_a_subsample_takes_whole_groups(content, seed):
 )
 def test_impossible_subsamples_are_refused(options, fault):
     """Both or none of size and share, and what lies outside the entities, are refused."""
-    with pytest.raises(InvalidInput, match="cannot be divided like this") as caught:
+    with pytest.raises(InvalidInput, match=r"^These entities cannot be divided like this\.") as caught:
         subsample(range(5), seed=1, **options)
     assert caught.value.faults == (fault,)
 
 
 def test_an_empty_subsample_is_refused():
     """A share so small that nothing is left is refused."""
-    with pytest.raises(InvalidInput, match="would be empty") as caught:
+    with pytest.raises(InvalidInput, match=r"^The subsample would be empty\.") as caught:
         subsample(range(5), seed=1, share=0.01)
     assert caught.value.todo == "Ask for more."
 
@@ -441,7 +524,7 @@ def test_everything_wrong_is_said_at_once():
 @pytest.mark.parametrize("entities", [["a", "b"], [1.0, 2.0], [[1, 2]], [True, False], np.zeros((0, 2), np.int64)])
 def test_entities_are_ids(entities):
     """Names, reals, tables and booleans are no entities."""
-    with pytest.raises(InvalidInput, match="not given by their ids") as caught:
+    with pytest.raises(InvalidInput, match=r"^The entities are not given by their ids\.") as caught:
         split(entities, {"a": 0.5, "b": 0.5}, seed=1)
     assert caught.value.todo == "Give a list of integers."
 
@@ -450,5 +533,5 @@ def test_empty_parts_are_refused():
     """A part for which no group is left is named."""
     with pytest.raises(InvalidInput) as caught:
         split(range(6), {"a": 0.4, "b": 0.3, "c": 0.3}, seed=1, groups=[0, 0, 0, 1, 1, 1])
-    assert caught.value.what.startswith("6 entities in 2 groups leave a part empty: ")
+    assert re.fullmatch("6 entities in 2 groups leave a part empty: [abc][.]", caught.value.what)
     assert caught.value.todo == "Give it a larger share, or split more entities."

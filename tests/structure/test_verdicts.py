@@ -103,7 +103,10 @@ def test_re_runs_that_differ_from_one_another_vary_by_themselves() -> None:
     assert (found.outcome, found.cause) == (Outcome.VARIES, None)
     (spread,) = found.spread
     assert (spread.name, spread.lowest, spread.highest, spread.holds_recorded) == ("auc", 0.8, 0.9, True)
+    assert replace(spread, recorded=0.8).holds_recorded
+    assert replace(spread, recorded=0.9).holds_recorded
     assert not replace(spread, recorded=0.95).holds_recorded
+    assert not replace(spread, recorded=0.75).holds_recorded
     assert not replace(spread, recorded=None).holds_recorded
 
 

@@ -168,7 +168,7 @@ class _Watch:
         self.steps = steps
         self.recorder = recorder
         self._passes: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def passing(self, name: str) -> set[str]:
         """The actions that are due at this pass of `name`."""

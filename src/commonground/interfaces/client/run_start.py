@@ -145,31 +145,15 @@ def _start(
         pins = repeating.resolve_inputs(session, asked.inputs)
     except CommonGroundError as error:
         problem = error
-    seeds = find_seeds(flat)
     now = session.ground.clock()
-    repeat = repeating.find_repeat(session.ground.facts["study"])
-    name = repeating.rename_run(repeat, asked.name or f"{captured.stem}-{show_rid(rid)[-6:].lower()}", rid)
     fields = {
-        "rid": rid,
-        "person": session.actor.person,
-        "name": clean_name(name, "run's name"),
+        **_describe(session, asked, captured, rid, standing),
         "status": str(Status.FAILED if problem else Status.RUNNING),
         "reason": f"It could not start: {problem.what}" if problem else None,
-        "scratch": int(captured.scratch if asked.scratch is None else asked.scratch),
         "parent": parent,
-        "place": host_name().partition("/")[0],
-        "environment": captured.environment,
-        "argv": list(asked.argv or captured.argv),
-        "seed": json.dumps(seeds, sort_keys=True) if seeds else None,
+        "seed": json.dumps(seeds, sort_keys=True) if (seeds := find_seeds(flat)) else None,
         "started_at": now,
         "ended_at": now if problem else None,
-        "details": {
-            **captured.details,
-            **standing.facts(),
-            **dict(asked.details),
-            **(repeat.facts() if repeat else {}),
-            "pid": os.getpid(),
-        },
     }
     folder = run_spool.folder_of(spools, rid)
     folder.mkdir(parents=True, exist_ok=True)
@@ -201,6 +185,23 @@ def _start(
         raise problem
     found = {pin.name: (pin, edge) for pin, edge in zip(pins, edges, strict=True)}
     return Begun(rid, folder, writer, owner=True, pins=found, delivered=delivered)
+
+
+def _describe(session: Session, asked: Asked, captured: Captured, rid: Rid, standing: ranks.Standing) -> dict[str, Any]:
+    """What is known of an execution whether its start succeeds or not."""
+    repeat = repeating.find_repeat(session.ground.facts["study"])
+    name = repeating.rename_run(repeat, asked.name or f"{captured.stem}-{show_rid(rid)[-6:].lower()}", rid)
+    marks = {**(repeat.facts() if repeat else {}), "pid": os.getpid()}
+    return {
+        "rid": rid,
+        "person": session.actor.person,
+        "name": clean_name(name, "run's name"),
+        "scratch": int(captured.scratch if asked.scratch is None else asked.scratch),
+        "place": host_name().partition("/")[0],
+        "environment": captured.environment,
+        "argv": list(asked.argv or captured.argv),
+        "details": {**captured.details, **standing.facts(), **dict(asked.details), **marks},
+    }
 
 
 def _deliver(session: Session, plan: Any, why: str | None, made_at: int) -> bool:  # noqa: ANN401 - a Plan

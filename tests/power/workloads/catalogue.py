@@ -1,0 +1,32 @@
+"""Makes a study and commits files to it: the database and the blob directory have to agree."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+from acknowledge import acknowledge
+
+from commonground.operations.studies import create_study
+
+
+def main(root: Path) -> None:
+    """Add about thirty files and folders below `root`, and collect garbage once."""
+    chance = random.Random(3)
+    sources = root.with_name(f"{root.name}-sources")
+    session = create_study(root / "study", name="Power study", person="Tester")
+    acknowledge(study=True)
+    for number in range(25):
+        folder = sources / f"scan{number}"
+        folder.mkdir(parents=True)
+        for part in range(chance.randint(1, 3)):
+            (folder / f"{part}.dat").write_bytes(chance.randbytes(chance.choice([3, 400, 2000, 6000])))
+        session.write("asset add", path=folder)
+        acknowledge(asset=f"scan{number}", files=sum(1 for _ in folder.iterdir()))
+    session.ground.close()
+    acknowledge(closed=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
