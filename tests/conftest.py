@@ -19,6 +19,11 @@ from commonground.operations.session import Session
 from commonground.operations.studies import create_study
 from commonground.store.ground import Ground
 
+# Thousands of small studies are made and synced; on a disk that others use too, that is most of the time.
+MEMORY = Path("/dev/shm")
+if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 << 30:
+    os.environ["TMPDIR"] = str(MEMORY)
+
 # Machines are shared: how long an example takes says nothing about the code.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")

@@ -15,9 +15,10 @@ import pytest
 
 from commonground.identity import show_rid
 from commonground.operations import run_spool
-from commonground.operations.delivery import needs_sync, sync
+from commonground.operations.delivery import sync
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
+from commonground.operations.waiting import needs_sync
 from commonground.store.faults import MARK, PLAN
 from commonground.structure import executions
 

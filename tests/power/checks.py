@@ -9,31 +9,30 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import sqlalchemy as sa
 from power_model import Image
 
 from commonground.errors import CommonGroundError
 from commonground.operations.studies import open_study
 from commonground.store import spool, sqlite_driver
 from commonground.store.blobs import DirectoryBlobs
+from commonground.structure.stored_files import list_file_uses
+from commonground.structure.tables import asset
 
-BLOB = re.compile(r"blobs/([0-9a-f]{2})/([0-9a-f]{62})")
+BLOB = re.compile(r"blobs/([0-9a-f]{2})/([0-9a-f]{62})$")
 FEW_FILES = 25
 """Every so many images the product itself opens the store, which is slower."""
 
 
 def blobs_are_kept(image: Image) -> list[str]:
     """Every name is that of its bytes; every acknowledged blob is there, until a sweep that left it out began."""
-    found = {found[1] + found[2]: data for name, data in image.files.items() if (found := BLOB.fullmatch(name))}
-    faults = [
-        f"the blob {digest[:8]} has {len(data)} wrong bytes"
-        for digest, data in found.items()
-        if hashlib.sha256(data).hexdigest() != digest
-    ]
+    there = {found[1] + found[2] for name in image.files if (found := BLOB.search(name))}
+    faults = [f"the blob {name[-8:]} has wrong bytes" for name in image.files if _is_wrong_blob(image, name)]
     promised: set[str] = set()
     for promise in image.acknowledged:
         # From the moment at which a sweep is announced, only what it keeps is promised.
         promised = set(promise["blobs"]) if promise.get("sweeps") else promised | set(promise["blobs"])
-    faults += [f"the acknowledged blob {digest[:8]} is missing" for digest in sorted(promised - found.keys())]
+    faults += [f"the acknowledged blob {digest[:8]} is missing" for digest in sorted(promised - there)]
     if image.number % FEW_FILES == 0 and not faults:
         faults += in_a_folder(image, lambda place: store_works(place, promised))
     return faults
@@ -96,24 +95,38 @@ def database_is_kept(image: Image) -> list[str]:
 
 
 def catalogue_is_kept(image: Image) -> list[str]:
-    """The study opens and verifies in full, blobs and all, and has every acknowledged asset with its files."""
+    """The study opens, has every acknowledged asset, and every file that a row needs is there, whole.
+
+    Every few images it also verifies in full, chain and rows and files, and lists the files of each asset.
+    """
     if not image.acknowledged:
         return []
     wanted = {promise["asset"]: promise["files"] for promise in image.acknowledged if "asset" in promise}
+    blobs = {found[1] + found[2] for name in image.files if (found := BLOB.search(name))}
+    faults = [f"the blob {name[-8:]} has wrong bytes" for name in image.files if _is_wrong_blob(image, name)]
 
     def look(place: Path) -> list[str]:
         session = open_study(place / "study", person="Tester")
         try:
-            found = session.read("verify", full=True)
-            faults = list(found.faults)
-            for asset, files in wanted.items():
-                if len(session.read("asset files", asset=asset)) != files:
-                    faults.append(f"the acknowledged asset {asset} has not its {files} files")
+            with session.ground.database.read() as connection:
+                names = set(connection.execute(sa.select(asset.c.name)).scalars())
+                missing = {use.digest for use in list_file_uses(connection, session.ground.blobs)} - blobs
+            told = [f"the acknowledged asset {name} is missing" for name in sorted(wanted.keys() - names)]
+            told += [f"a row needs the blob {digest[:8]}, which is missing" for digest in sorted(missing)]
+            if image.number % FEW_FILES == 0 and not told:
+                told += session.read("verify", full=True).faults
+                listed = {name: len(session.read("asset files", asset=name)) for name in wanted}
+                told += [f"{name} has {count} files" for name, count in listed.items() if count != wanted[name]]
         finally:
             session.ground.close()
-        return faults
+        return told
 
-    return in_a_folder(image, look)
+    return faults + in_a_folder(image, look)
+
+
+def _is_wrong_blob(image: Image, name: str) -> bool:
+    found = BLOB.search(name)
+    return found is not None and hashlib.sha256(image.files[name]).hexdigest() != found[1] + found[2]
 
 
 def in_a_folder(image: Image, look: Callable[[Path], list[str]]) -> list[str]:

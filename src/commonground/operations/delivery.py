@@ -62,14 +62,6 @@ def sync(session: Session, *, also: tuple[Path, ...] = ()) -> list[Delivered]:
     return done
 
 
-def needs_sync(session: Session) -> bool:
-    """Whether there is anything to look at: a spool, or an execution that is said to run. Cheap."""
-    if run_spool.list_folders(session.ground.spool_folder):
-        return True
-    with session.ground.view() as view:
-        return bool(executions.list_leases(view))
-
-
 def finish(
     session: Session,
     folder: Path,

@@ -235,7 +235,7 @@ def read_files(on: Reading, *, version: str) -> list[dict[str, Any]]:
     return [
         {
             "table": labels[part.table],
-            "rows": part.rows,
+            "rows": part.rows - part.erased,
             "bytes": part.bytes,
             "path": str(on.ground.blobs.path(part.blob)),
         }

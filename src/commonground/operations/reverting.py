@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from commonground.errors import Frozen
+from commonground.errors import Conflict, Frozen
 from commonground.identity import Kind
 from commonground.operations.plans import Plan, Reading
 from commonground.store import changes, text_index
 from commonground.store.inverse import Inverse, apply_inverse, plan_inverse
 from commonground.store.text_index import Document
 from commonground.store.transaction import Transaction
+from commonground.structure.users import find_users
 
 LASTING = {
     "dataset release": "A released version never changes.",
@@ -36,6 +37,7 @@ def plan_revert(on: Reading, *, change: int) -> Plan:
             todo="Say what holds now with a new change.",
         )
     inverse = plan_inverse(on.view, change)
+    _refuse_in_use(on, inverse)
     anchors = changes.list_anchors(on.view.connection, change)
     return Plan(
         id=on.mint()[0],
@@ -61,4 +63,19 @@ def apply_revert(tx: Transaction, plan: Plan) -> None:
         text_index.put(
             tx.connection,
             [Document(row["rid"], kind, row["name"], row["description"] or "") for row in restored.get(table, [])],
+        )
+
+
+def _refuse_in_use(on: Reading, inverse: Inverse) -> None:
+    """Raise Conflict if something that would go is named by what would stay."""
+    going = {name: sorted(set(rids) - set(inverse.restores.get(name, []))) for name, rids in inverse.ends.items()}
+    rids = [rid for listed in going.values() for rid in listed]
+    users = [
+        f"{name} ({count})"
+        for name, count in find_users(on.view, rids, {name: set(listed) for name, listed in going.items()}).items()
+    ]
+    if users:
+        raise Conflict(
+            f"Change {inverse.change} cannot be undone: what it brought is in use, by {', '.join(users)}.",
+            todo="Undo what uses it first, newest first: `cg log` shows the changes.",
         )

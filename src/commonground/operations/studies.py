@@ -1,7 +1,7 @@
 """Making and opening a study, and finding out who is at work in it.
 
 In a folder, identity is claimed: CG_PERSON, else git's mail address, else the operating system's user. Whoever is not
-known yet is added as a contributor with the first change they make; the one who makes the study is its owner.
+known yet is added as a contributor when they first open the study; the one who makes the study is its owner.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from commonground.errors import NotAllowed
+from commonground.errors import Conflict, NotAllowed
 from commonground.identity import Actor, Mint, show_rid
 from commonground.operations.plans import Plan, Reading, Role
 from commonground.operations.session import Session
@@ -93,6 +93,8 @@ def plan_person(
     logins: list[str] | None = None,
 ) -> Plan:
     """Add somebody."""
+    if people.find_person(on.view, name) is not None:
+        raise Conflict(f"There is somebody called {name!r} here already.", todo="`cg person list` names everybody.")
     texts = logins or []
     rids = on.mint(2 + len(texts))
     fields: dict[str, Any] = {

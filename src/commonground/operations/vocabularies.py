@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commonground.errors import Conflict
+from commonground.errors import Conflict, InvalidInput
 from commonground.operations.plans import Plan, Reading
 from commonground.store.transaction import Transaction
 from commonground.structure import vocabularies
@@ -86,6 +86,8 @@ def _terms(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     told = [{"name": term} if isinstance(term, str) else term for term in terms]
     said = [text for term in told for text in term.get("synonyms", ())]
+    if not all(isinstance(text, str) for text in said):
+        raise InvalidInput("A synonym is a word.", todo="Give synonyms as a list of words.")
     rids = iter(on.mint(len(told) + len(said)) if told else ())
     rows: list[dict[str, Any]] = []
     synonyms: list[dict[str, Any]] = []

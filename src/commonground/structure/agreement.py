@@ -95,7 +95,7 @@ def alpha(readings: Readings, level: Level, *, resamples: int = 0, seed: int = 0
 
     Units with one value cannot be paired and are left out. The difference of two values, squared, is 1 (nominal), their
     distance (interval), or their distance in ranks: all values from one to the other, these two counted half (ordinal).
-    Resample r draws units, in ascending order of their ids, by SHAKE-256 of "SEED:r": eight bytes a draw, little-endian,
+    Resample r draws units, in ascending order of their ids, by SHAKE-256 of "SEED:r": eight bytes a draw, lowest first,
     modulo the number of units; so the interval is the same on every machine. It is None if the figure was undefined in
     more than half of the resamples. Raises InvalidInput for ordinal or interval values that are not
     finite numbers.

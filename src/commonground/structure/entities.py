@@ -111,7 +111,7 @@ def load_table(connection: sa.Connection, place: str) -> sa.Table:
 
 
 def find_keys(view: View, kind: EntityType, keys: Sequence[str]) -> dict[str, Rid]:
-    """The rids of the living entities with these natural keys; merged duplicates lead to what they became."""
+    """The rids of the living entities with these natural keys; the key of a merged duplicate is free again."""
     table = get_table(view, kind)
     found: dict[str, Rid] = {}
     if len(keys) > 20_000:  # noqa: PLR2004 - beyond this one scan is cheaper than many look-ups

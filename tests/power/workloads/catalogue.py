@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from pathlib import Path
@@ -9,10 +10,19 @@ from pathlib import Path
 from acknowledge import acknowledge
 
 from commonground.operations.studies import create_study
+from commonground.store import blob_putting
+from commonground.store.staging import Staging
+
+MUTANTS = {
+    "no file sync": lambda: setattr(Staging, "sync", lambda _self, _taken: None),
+    "no folder sync": lambda: setattr(blob_putting, "sync_names", lambda _places, _folders, _batch: None),
+    "": lambda: None,
+}
 
 
-def main(root: Path) -> None:
-    """Add about thirty files and folders below `root`, and collect garbage once."""
+def main(root: Path, mutant: str) -> None:
+    """Add 25 folders of files below `root`."""
+    MUTANTS[mutant]()
     chance = random.Random(3)
     sources = root.with_name(f"{root.name}-sources")
     session = create_study(root / "study", name="Power study", person="Tester")
@@ -29,4 +39,4 @@ def main(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), os.environ.get("CG_POWER_MUTANT", ""))

@@ -21,12 +21,12 @@ from commonground.interfaces.cli.plain_data import as_plain
 from commonground.interfaces.cli.presenting import present
 from commonground.interfaces.cli.presenting_lineage import present_lineage
 from commonground.interfaces.cli.printing import print_page
-from commonground.operations.delivery import needs_sync, sync
 from commonground.operations.plans import Committed, Plan
 from commonground.operations.resolving import resolve, shorten_all
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
 from commonground.operations.verb import Verb
+from commonground.operations.waiting import needs_sync
 
 IDS = ("rid", "parent", "execution")
 FULLER = {"dataset diff": "diff"}
@@ -108,7 +108,7 @@ def opened(common: Common) -> Iterator[Session]:
     try:
         # A run whose process was killed is closed, truthfully, by whatever command comes next.
         if needs_sync(session):
-            sync(session)
+            importlib.import_module("commonground.operations.delivery").sync(session)
         yield session
     finally:
         session.ground.close()
