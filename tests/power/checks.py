@@ -140,5 +140,5 @@ def in_a_folder(image: Image, look: Callable[[Path], list[str]]) -> list[str]:
 
 def fastest_folder() -> str | None:
     """A folder in memory, if there is one: an image need not outlive its check."""
-    memory = Path("/dev/shm")  # noqa: S108 - only its speed is used; the folder below is a fresh one
+    memory = Path("/dev/shm")
     return str(memory) if memory.is_dir() else None

@@ -33,7 +33,7 @@ def cost(action) -> float:
 @pytest.fixture
 def place(tmp_path):
     """A folder in memory where there is one, else on the disk."""
-    memory = Path("/dev/shm")  # noqa: S108 - the folder inside is a fresh one
+    memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as folder:
         yield Path(folder)
 

@@ -61,7 +61,7 @@ ada@host:/data on /Volumes/far (macfuse, nodev, nosuid, synchronous, mounted by 
         ("/home/ada/work disk/study", "xfs"),
         ("/home/ada/stick/study", "fuseblk"),
         ("/home/adam", "btrfs"),
-        ("/dev/shm/x", "tmpfs"),  # noqa: S108 - a recorded path, not used
+        ("/dev/shm/x", "tmpfs"),
     ],
 )
 def test_local_disks_are_allowed(path, kind):

@@ -61,7 +61,9 @@ def read_line(line: bytes) -> SpoolRecord | str:
         return "the checksum is wrong"
     try:
         seq, kind, text = body.decode("ascii").split(" ", 2)
-        payload = json.loads(text)
+        payload, end = _decode(text)
+        if end != len(text):
+            return "the line is not a record"
         if kind.endswith("!"):
             payload = _with_odd(*payload)
         number = int(seq)
