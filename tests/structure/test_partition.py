@@ -162,6 +162,15 @@ def test_each_stratum_is_cut_in_order(entities, seed, data):
         assert here == sorted(here, reverse=True)
 
 
+def test_whole_shares_are_kept_exactly():
+    """Where a share of a stratum is a whole number, the part gets just that, whatever other strata left owing."""
+    for seed in range(40):
+        with contextlib.suppress(InvalidInput):
+            parts = split(range(6), {"a": 0.3, "b": 0.2, "c": 0.5}, seed=seed, strata=list("cbdbda"))
+            c = set(parts["c"].tolist())
+            assert (len(c & {1, 3}), len(c & {2, 4})) == (1, 1)
+
+
 def test_rare_strata_are_shared_out():
     """Strata of one entity do not all fall to the larger part: the whole is divided as well as it can be."""
     strata = [f"rare {place}" for place in range(20)]
@@ -375,6 +384,18 @@ def test_a_part_keeps_its_last_group():
     assert all(sizes["b"] == 30 for sizes in found)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [([1, 20, 2, 1], {"a": 20, "b": 2, "c": 1, "d": 1}), ([40, 3, 5, 1, 5], {"a": 40, "b": 6, "c": 5, "d": 3})],
+)
+def test_few_groups_fill_all_parts(sizes, expected):
+    """With hardly more groups than parts, moving and exchanging still leaves a group in each."""
+    groups = [place for place, size in enumerate(sizes) for _ in range(size)]
+    shares = {"a": 0.4, "b": 0.3, "c": 0.2, "d": 0.1}
+    parts = split(range(len(groups)), shares, seed=17, groups=groups)
+    assert {name: len(members) for name, members in parts.items()} == expected
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_pairs_are_balanced(seed):
     """Groups of one size, such as the two eyes of a patient, change places until both strata have their shares."""
@@ -398,6 +419,12 @@ def test_labels_may_be_of_any_plain_kind(content, seed):
     by_list = shown(split(range(len(groups)), shares, seed=seed, groups=numbers))
     assert by_list == shown(split(range(len(groups)), shares, seed=seed, groups=np.array(numbers, np.int16)))
     assert by_list == shown(split(range(len(groups)), shares, seed=seed, groups=[np.int64(one) for one in numbers]))
+
+
+def test_half_letters_are_labels_like_others():
+    """Text that no database keeps may still be a label here: it is divided, not refused."""
+    parts = split(range(4), {"a": 0.5, "b": 0.5}, seed=1, groups=["\ud800", "\ud800", "x", "x"])
+    assert {len(members) for members in parts.values()} == {2}
 
 
 def test_labels_of_different_kinds_are_different():

@@ -10,6 +10,7 @@ from typing import Any
 
 from commonground.errors import InvalidInput, NotFound
 from commonground.exchange import picture_folders
+from commonground.exchange.picture_folders import PictureDraft
 from commonground.identity import Rid
 from commonground.operations.entities import NewColumn, describe_columns
 from commonground.operations.plans import Plan, Reading
@@ -40,12 +41,8 @@ def plan_pictures(
     """
     kind = entities.get_type(on.view, type)
     folder = Path(path)
-    draft = picture_folders.match(folder, match).check()
-    if not draft.rows:
-        raise InvalidInput(f"No file in {folder} fits {match!r}.", faults=[f"left over: {n}" for n in draft.unmatched])
+    draft, keys = _match(folder, match, kind, key)
     table = draft.table
-    template = _template(draft.fields, kind, key)
-    keys = [template.format(**{field: table[field][row] for field in draft.fields}) for row in range(draft.rows)]
     found = entities.find_keys(on.view, kind, sorted(set(keys)))
     _check_keys(kind, table["path"], keys, found)
     place, extends = _column(on, kind, column)
@@ -84,6 +81,17 @@ def plan_pictures(
         payload={"assets": rows, "states": states, "files": [str(folder / str(table["path"][row])) for row in fresh]},
         nothing=not rows,
     )
+
+
+def _match(folder: Path, match: str, kind: EntityType, key: str | None) -> tuple[PictureDraft, list[str]]:
+    """The pictures that fit, and the key of the entity that each belongs to."""
+    draft = picture_folders.match(folder, match).check()
+    if not draft.rows:
+        raise InvalidInput(f"No file in {folder} fits {match!r}.", faults=[f"left over: {n}" for n in draft.unmatched])
+    template = _template(draft.fields, kind, key)
+    return draft, [
+        template.format(**{field: draft.table[field][row] for field in draft.fields}) for row in range(draft.rows)
+    ]
 
 
 def _check_keys(kind: EntityType, paths: Sequence[Any], keys: Sequence[str], found: Mapping[str, Rid]) -> None:

@@ -54,20 +54,14 @@ def plan_readings(
     draft = _draft(source, entity, rater, values, feature, value, cannot, allowed).check()
     columns = _collect(draft)
     rids = name_entities(on, kind, columns["entity"])
-    scope = slot_scope if slots or slot_scope else None
-    raters, new_slots = name_raters(on, kind, rids, columns["rater"], scope, as_slots=bool(slots or slot_scope))
+    raters, new_slots = name_raters(on, kind, rids, columns["rater"], slot_scope, as_slots=slots or bool(slot_scope))
     kept = keep_source(on, draft.digest, source, "table", on.mint()[0])
     origin = kept["rid"] if kept else _known_source(on, draft.digest)
-    declared: list[dict[str, Any]] = []
-    bulk: list[Bulk] = []
-    for drafted in draft.features:
-        one, row = _feature(on, kind, drafted.name, drafted.type)
-        if row is not None:
-            declared.append(row)
-        rows = [i for i, name in enumerate(columns["feature"]) if name == drafted.name]
-        bulk += _new_readings(on, one, columns, np.array(rows), rids, raters, origin, is_there=row is None)
+    declared, bulk = _sort_out(on, kind, draft, columns, rids, raters, origin)
     written = sum(len(one.columns["entity"]) for one in bulk)
     nothing = not bulk and not declared
+    sources = [kept["rid"]] if kept and not nothing else []
+    notes = [note for note in draft.notes if note != USUAL]
     return Plan(
         id=on.mint()[0],
         verb="import readings",
@@ -80,9 +74,7 @@ def plan_readings(
             "batches": [[one.batch, one.subject, len(one.columns["entity"])] for one in bulk],
         },
         at=on.view.change,
-        anchors=tuple(
-            dict.fromkeys([*(one.subject for one in bulk), *([kept["rid"]] if kept and not nothing else [])])
-        ),
+        anchors=tuple(dict.fromkeys([*(one.subject for one in bulk), *sources])),
         effect={
             "from": source.name,
             "readings": written,
@@ -90,12 +82,33 @@ def plan_readings(
             "features": [drafted.name for drafted in draft.features],
             "declares": [row["name"] for row in declared],
             "new readers": len(new_slots) if bulk else 0,
-            **({"notes": notes} if (notes := [note for note in draft.notes if note != USUAL]) else {}),
+            **({"notes": notes} if notes else {}),
         },
         bulk=tuple(bulk),
         payload={"path": str(source)},
         nothing=nothing,
     )
+
+
+def _sort_out(
+    on: Reading,
+    kind: EntityType,
+    draft: ReadingDraft,
+    columns: Mapping[str, list[Any]],
+    rids: np.ndarray[Any, Any],
+    raters: np.ndarray[Any, Any],
+    origin: Rid | None,
+) -> tuple[list[dict[str, Any]], list[Bulk]]:
+    """The features to be declared, and what is new of each feature."""
+    declared: list[dict[str, Any]] = []
+    bulk: list[Bulk] = []
+    for drafted in draft.features:
+        one, row = _feature(on, kind, drafted.name, drafted.type)
+        if row is not None:
+            declared.append(row)
+        rows = [i for i, name in enumerate(columns["feature"]) if name == drafted.name]
+        bulk += _new_readings(on, one, columns, np.array(rows), rids, raters, origin, is_there=row is None)
+    return declared, bulk
 
 
 def _new_readings(

@@ -93,8 +93,6 @@ def subsample(
         faults.append(f"the share lies above 0 and not above 1, not at {share}")
     units = _units(entities, strata, groups, purpose=f"subsample1 {seed}", faults=faults)
     kept = Fraction(size, len(entities)) if size is not None else Fraction(repr(float(cast("float", share))))
-    if kept == 1:
-        return np.sort(units.entities)
     chosen = np.sort(units.entities[_parts(units, [kept, 1 - kept]) == 0])
     if not len(chosen):
         raise InvalidInput("The subsample would be empty.", todo="Ask for more.")
