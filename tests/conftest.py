@@ -15,10 +15,6 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
-from commonground.operations.session import Session
-from commonground.operations.studies import create_study
-from commonground.store.ground import Ground
-
 # Thousands of small studies are made and synced; on a disk that others use too, that is most of the time.
 MEMORY = Path("/dev/shm")
 if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 << 30:
@@ -27,8 +23,13 @@ if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).
 # Machines are shared: how long an example takes says nothing about the code.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
+# Read when the package is imported: from then on a fault point that nobody declared raises.
 os.environ.setdefault("CG_TEST_RUN", "1")
 os.environ.setdefault("CG_PERSON", "Tester")
+
+from commonground.operations.session import Session  # noqa: E402
+from commonground.operations.studies import create_study  # noqa: E402
+from commonground.store.ground import Ground  # noqa: E402
 
 
 @pytest.fixture(scope="session")
