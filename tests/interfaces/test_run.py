@@ -6,9 +6,7 @@ import math
 import os
 import shutil
 import signal
-import statistics
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -234,23 +232,6 @@ def test_logging_never_raises_and_says_so(session: Session, capsys: pytest.Captu
     run.log({"auc": 1.0})
     assert record_of(session, run).metrics["auc"].points == 1
     assert capsys.readouterr().err.count("commonground:") == 2
-
-
-def test_a_metric_call_is_quick(session: Session) -> None:
-    """The median of a metric call lies far below what a training step takes; the tail is bounded too.
-
-    The target is 50 us and 5 ms on a quiet machine; this leaves room for a busy one.
-    """
-    times = []
-    with Run(session) as run:
-        for step in range(5_000):
-            began = time.perf_counter()
-            run.log({"loss": 0.5, "auc": 0.9}, step=step)
-            times.append(time.perf_counter() - began)
-    times.sort()
-    assert statistics.median(times) < 150e-6
-    assert times[int(len(times) * 0.999)] < 20e-3
-    assert record_of(session, run).metrics["loss"].points == 5_000
 
 
 def test_a_lost_catalogue_costs_nothing(session: Session, tmp_path: Path) -> None:

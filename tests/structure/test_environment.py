@@ -8,7 +8,6 @@ import platform
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -184,16 +183,6 @@ def test_graphics_processors_are_asked_for_once(tmp_path):
         done = subprocess.run([sys.executable, "-c", code], env=given, cwd=tmp_path, capture_output=True, check=True)
         assert done.stdout.decode().strip() == expected
     assert (tmp_path / "asked").read_text() == "x\nx\n"
-
-
-def test_it_is_cheap(tmp_path):
-    """A capture takes less than 40 ms of processor time."""
-    times = []
-    for _ in range(5):
-        begun = time.process_time()
-        capture(tmp_path)
-        times.append(time.process_time() - begun)
-    assert min(times) < 0.040
 
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "TORCHELASTIC_RUN_ID": "job"}
