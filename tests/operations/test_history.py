@@ -356,7 +356,7 @@ QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too
 def test_any_history_agrees_with_the_model() -> None:
     """Any order of steps leaves every version frozen, as-of reads equal to it, and the present as modelled."""
     run_state_machine_as_test(
-        Study, settings=settings(max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=QUIET)
+        Study, settings=settings(max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=QUIET)
     )
 
 
@@ -365,7 +365,7 @@ def test_any_history_has_equal_digests_on_both_engines(postgres_server: str) -> 
     StudyOnBoth.server = postgres_server
     run_state_machine_as_test(
         StudyOnBoth,
-        settings=settings(max_examples=6, stateful_step_count=20, deadline=None, suppress_health_check=QUIET),
+        settings=settings(max_examples=4, stateful_step_count=20, deadline=None, suppress_health_check=QUIET),
     )
 
 
@@ -376,7 +376,7 @@ def test_long_histories_agree_with_the_model(postgres_server: str) -> None:
     run_state_machine_as_test(
         StudyOnBoth,
         settings=settings(
-            max_examples=int(os.environ.get("CG_LONG_HISTORIES", "10")),
+            max_examples=int(os.environ.get("CG_LONG_HISTORIES", "6")),
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=QUIET,
