@@ -232,7 +232,18 @@ def check_out(source: Path, commit: str, folder: Path) -> None:
 
     Raises GitSilent if the repository is not there or does not have the commit.
     """
-    ask_all(source, "clone", "--quiet", "--no-hardlinks", "--no-checkout", "--no-tags", "--template=", "--", ".", str(folder))
+    ask_all(
+        source,
+        "clone",
+        "--quiet",
+        "--no-hardlinks",
+        "--no-checkout",
+        "--no-tags",
+        "--template=",
+        "--",
+        ".",
+        str(folder),
+    )
     ask_all(folder, "checkout", "--quiet", "--force", "--detach", commit)
 
 
