@@ -16,7 +16,10 @@ from commonground.operations.plans import Role
 from commonground.operations.registry import VERBS
 from house import ROOT, SOURCES, TESTS, modules, name_of, tree_of
 
-PLACES = re.compile(r"/work/|/root/|pypi\.org/simple|files\.pythonhosted\.org|artifactory")
+# Put together from parts, so that this file does not hold what it forbids.
+HOSTS = (("pypi", "org"), ("files", "pythonhosted", "org"), ("registry", "npmjs"), ("artifactory",))
+FOLDERS = ("work", "root")
+PLACES = re.compile("|".join([*(rf"\B/{name}/" for name in FOLDERS), *(r"\.".join(host) for host in HOSTS)]))
 NAME_PLACES_AS_DATA = {"test_texts.py", "test_locations.py", "locations.py"}
 
 
