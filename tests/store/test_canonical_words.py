@@ -78,9 +78,8 @@ def test_both_paths_agree_on_any_array(kind, dtype, data):
     """Whatever kind of array, masked or not, plain Python and numpy agree, and the array is left as it was."""
     raw = data.draw(st.lists(st.integers(0, 255), max_size=4))
     stretch = {"i8": MAX // 300, ">i8": -(MAX // 300), "u8": (2**64 - 1) // 255, "f8": math.pi, "f4": 0.1}
-    array = np.array([one * stretch.get(dtype, 1) for one in raw] if dtype != "?" else [one > 9 for one in raw]).astype(
-        dtype
-    )
+    numbers = [one > 9 for one in raw] if dtype == "?" else [one * stretch.get(dtype, 1) for one in raw]
+    array = np.array(numbers, dtype=object).astype(dtype)
     before = array.copy()
     mask = data.draw(st.none() | st.lists(st.booleans(), min_size=len(raw), max_size=len(raw)).map(np.array))
     both(kind, array, None if mask is None else mask.astype(bool))
