@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         UnsafePath,
         UnsafePlace,
     )
+    from commonground.exchange.data_frames import to_pandas, to_polars
     from commonground.interfaces.client.run import Run, current_run
     from commonground.interfaces.client.study import Study, init, open  # noqa: A004 - `cg.open` is what people type
     from commonground.structure.selectors import (
@@ -48,41 +49,14 @@ if TYPE_CHECKING:
         newest,
     )
 
-_PLACES = {
-    "errors": (
-        "Ambiguous",
-        "BrokenFile",
-        "Busy",
-        "CommonGroundError",
-        "Conflict",
-        "Corrupt",
-        "Frozen",
-        "InvalidInput",
-        "MissingExtra",
-        "NotAllowed",
-        "NotFound",
-        "NotReproducible",
-        "SchemaTooNew",
-        "SchemaTooOld",
-        "StorageError",
-        "StorageFull",
-        "UnsafeEngine",
-        "UnsafePath",
-        "UnsafePlace",
-    ),
-    "interfaces.client.run": ("Run", "current_run"),
-    "interfaces.client.study": ("Study", "init", "open"),
-    "structure.selectors": (
-        "Selector",
-        "adjudicated",
-        "by_author",
-        "by_execution",
-        "majority",
-        "median",
-        "newest",
-    ),
-}
-_MODULES = {name: module for module, names in _PLACES.items() for name in names}
+_HOMES = (
+    "errors",
+    "structure.selectors",
+    "exchange.data_frames",
+    "interfaces.client.run",
+    "interfaces.client.study",
+)
+"""Where public names live, the light before the heavy: a name is looked for in this order."""
 
 __all__ = [
     "Ambiguous",
@@ -117,16 +91,19 @@ __all__ = [
     "median",
     "newest",
     "open",
+    "to_pandas",
+    "to_polars",
     "unload_ipython_extension",
 ]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
-    if name not in _MODULES:
-        raise AttributeError(f"module 'commonground' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"commonground.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
+    for home in _HOMES if name in __all__ else ():
+        module = importlib.import_module(f"commonground.{home}")
+        if hasattr(module, name):
+            globals()[name] = getattr(module, name)
+            return globals()[name]
+    raise AttributeError(f"module 'commonground' has no attribute {name!r}")
 
 
 def load_ipython_extension(shell: Any) -> None:  # noqa: ANN401 - IPython's own

@@ -164,7 +164,13 @@ def _grain(on: Reading, pinned: Pinned) -> str:
 
 
 def _labels(table: pa.Table, name: str | None) -> list[object] | None:
-    return None if name is None else list(table[name].to_pylist())
+    """The cells of a column as labels; a moment by its ISO text."""
+    if name is None:
+        return None
+    cells = table[name].to_pylist()
+    if not pa.types.is_timestamp(table[name].type):
+        return list(cells)
+    return [None if cell is None else cell.isoformat().replace("+00:00", "Z") for cell in cells]
 
 
 def _told(name: str | None, selector: Selector | None) -> object:

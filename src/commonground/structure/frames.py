@@ -3,7 +3,7 @@
 One row an entity of the grain, by rid. Columns: `rid`, `key`; the grain's own columns; for each link the linked
 entity's key under the link's name, and its columns as `link.column`, and so on towards the parent; a column for each
 feature chosen, through its selector. Terms are given by name. A link path that could mean two ways is refused by
-naming it in full. The rid travels with every row.
+naming it in full. The rid travels with every row; what each column holds is told as in frame_columns.py.
 """
 
 from __future__ import annotations
@@ -18,11 +18,17 @@ import pyarrow as pa
 from commonground.errors import Ambiguous, InvalidInput, NotFound
 from commonground.identity import Rid, read_rid
 from commonground.store.canonical import Column, table_digest
-from commonground.structure.column_types import Holds, show
+from commonground.structure.column_types import Holds
 from commonground.structure.features import Feature, build_values
+from commonground.structure.frame_columns import ARROW_TYPES, FrameColumn, make_table, show_cells
 from commonground.structure.selectors import Selector, select
 
 DEEPEST = 6
+VALUES = pa.schema(
+    [(name, pa.int64()) for name in ("batch", "ordinal", "entity", "value", "rater", "at", "adjudicated", "origin")]
+    + [("told", pa.int64()), ("reason", pa.string())]
+)
+"""The table of a feature that nobody has given a value of."""
 
 
 class TableSource(Protocol):
@@ -72,6 +78,17 @@ class _Kind:
     columns: tuple[Mapping[str, Any], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    names: Mapping[Rid, str]
+    listed: Mapping[Rid, tuple[str, ...]]
+    """By vocabulary, in its order."""
+
+
+_Wide = dict[str, tuple[FrameColumn, Any]]
+"""What each column holds, and its cells."""
+
+
 def build_frame(
     source: TableSource,
     *,
@@ -95,14 +112,14 @@ def build_frame(
     kind = _grain(source, kinds, types, grain)
     members = source.get_table("members")
     rids = np.unique(members["entity"].to_numpy()[members["type"].to_numpy() == kind.rid])
-    names = dict(zip(*(source.get_table("terms")[name].to_pylist() for name in ("rid", "name")), strict=True))
-    wide = _widen(source, kinds, kind, rids, names)
+    terms = _terms(source)
+    wide = _widen(source, kinds, kind, rids, terms)
     used = []
     for name, selector in chosen.items():
-        cells, told = _choose(source, features[name], selector, rids, names)
-        wide[name] = cells
+        column, cells, told = _choose(source, features[name], selector, rids, terms)
+        wide[name] = (column, cells)
         used.append(told)
-    table = pa.table(wide)
+    table = make_table([(name, *told) for name, told in wide.items()])
     if chosen and missing != "keep":
         table = _without_gaps(table, list(chosen), missing)
     if columns is not None:
@@ -141,15 +158,24 @@ def _grain(source: TableSource, kinds: Mapping[Rid, _Kind], types: Mapping[Rid, 
     raise NotFound(f"No member is a {grain}.", todo=f"Members are: {', '.join(types[rid] for rid in present)}.")
 
 
+def _terms(source: TableSource) -> _Terms:
+    """The terms that the state rests on."""
+    table = source.get_table("terms").select(["rid", "vocabulary", "name", "position"]).sort_by("position")
+    listed: dict[Rid, list[str]] = {}
+    for vocabulary, name in zip(table["vocabulary"].to_pylist(), table["name"].to_pylist(), strict=True):
+        listed.setdefault(vocabulary, []).append(name)
+    names = dict(zip(table["rid"].to_pylist(), table["name"].to_pylist(), strict=True))
+    return _Terms(names, {vocabulary: tuple(found) for vocabulary, found in listed.items()})
+
+
 def _widen(
-    source: TableSource,
-    kinds: Mapping[Rid, _Kind],
-    grain: _Kind,
-    rids: np.ndarray[Any, Any],
-    names: Mapping[Rid, str],
-) -> dict[str, Any]:
+    source: TableSource, kinds: Mapping[Rid, _Kind], grain: _Kind, rids: np.ndarray[Any, Any], terms: _Terms
+) -> _Wide:
     own = _rows_of(source, grain, rids)
-    wide: dict[str, Any] = {"rid": pa.array(rids), "key": own["key"]}
+    wide: _Wide = {
+        "rid": (FrameColumn(Holds.INT), pa.array(rids)),
+        "key": (FrameColumn(Holds.TEXT), own["key"]),
+    }
 
     def follow(kind: _Kind, table: pa.Table, prefix: str, path: tuple[Rid, ...]) -> None:
         for column in kind.columns:
@@ -160,10 +186,10 @@ def _widen(
             target = read_rid(column["target"]) if column["target"] else 0
             if column["holds"] == Holds.LINK and target in kinds and target not in path and len(path) < DEEPEST:
                 linked = _rows_of(source, kinds[target], cells.to_numpy(zero_copy_only=False))
-                wide[label] = linked["key"]
+                wide[label] = (FrameColumn(Holds.LINK), linked["key"])
                 follow(kinds[target], linked, f"{label}.", (*path, target))
             else:
-                wide[label] = _shown(column, cells, names)
+                wide[label] = _shown(column, target, cells, terms)
 
     follow(grain, own, "", (grain.rid,))
     return wide
@@ -185,13 +211,14 @@ def _rows_of(source: TableSource, kind: _Kind, rids: np.ndarray[Any, Any]) -> pa
     return table.take(indices)
 
 
-def _shown(column: Mapping[str, Any], cells: pa.ChunkedArray, names: Mapping[Rid, str]) -> Any:  # noqa: ANN401 - an Arrow array
+def _shown(
+    column: Mapping[str, Any], target: Rid, cells: pa.ChunkedArray, terms: _Terms
+) -> tuple[FrameColumn, pa.ChunkedArray | pa.Array]:
     holds = Holds(column["holds"])
     if holds is Holds.TERM:
-        return pa.array([None if rid is None else names.get(rid) for rid in cells.to_pylist()], pa.string())
-    if holds in {Holds.BOOL, Holds.INSTANT}:
-        return pa.array([show(holds, value) for value in cells.to_pylist()])
-    return cells
+        named = pa.array([None if rid is None else terms.names.get(rid) for rid in cells.to_pylist()], pa.string())
+        return FrameColumn(holds, terms=terms.listed.get(target, ())), named
+    return FrameColumn(holds, column.get("unit")), show_cells(holds, cells)
 
 
 def _choose(
@@ -199,9 +226,12 @@ def _choose(
     feature: Feature,
     selector: Selector,
     rids: np.ndarray[Any, Any],
-    names: Mapping[Rid, str],
-) -> tuple[pa.Array, UsedValues]:
+    terms: _Terms,
+) -> tuple[FrameColumn, pa.Array, UsedValues]:
     table = source.get_table(f"values/{feature.rid}")
+    named = {read_rid(entry["feature"]) for entry in source.manifest.content["features"]}
+    if not table.column_names and feature.rid in named:
+        table = VALUES.empty_table()
     if not table.column_names:
         raise NotFound(
             f"The dataset does not name the feature {feature.name}.",
@@ -209,12 +239,12 @@ def _choose(
         )
     values = build_values(feature, {name: table[name].to_pylist() for name in table.column_names})
     values = values.take(np.flatnonzero(np.isin(values.entity, rids)))
-    words = names
+    words = terms.names
     if feature.holds is Holds.TERM and feature.ordered:
-        terms = source.get_table("terms")
-        places = dict(zip(terms["rid"].to_pylist(), terms["position"].to_pylist(), strict=True))
+        listed = source.get_table("terms")
+        places = dict(zip(listed["rid"].to_pylist(), listed["position"].to_pylist(), strict=True))
         values = values.with_positions(places)
-        words = {places[rid]: names[rid] for rid in np.unique(table["value"].drop_null().to_numpy()).tolist()}
+        words = {places[rid]: words[rid] for rid in np.unique(table["value"].drop_null().to_numpy()).tolist()}
     raters = source.get_table("raters")
     slots = raters.filter(raters["scope"].is_valid())["rid"].to_numpy()
     selected = select(values.for_selecting(slots), selector)
@@ -231,9 +261,15 @@ def _choose(
     none = len(np.setdiff1d(rids, values.entity))
     if none:
         left_out["it has no value at all"] = none
-    return _cells(feature, selected.entity, selected.value, rids, words), UsedValues(
-        feature.rid, selector, rows, digest, left_out
-    )
+    cells = _cells(feature, selected.entity, selected.value, rids, words)
+    return _column_of(feature, cells, terms), cells, UsedValues(feature.rid, selector, rows, digest, left_out)
+
+
+def _column_of(feature: Feature, cells: pa.Array, terms: _Terms) -> FrameColumn:
+    # The mean of whole numbers is none.
+    holds = Holds.REAL if feature.holds is Holds.INT and pa.types.is_floating(cells.type) else feature.holds
+    listed = terms.listed.get(feature.vocabulary, ()) if feature.vocabulary else ()
+    return FrameColumn(holds, feature.unit, listed, feature.ordered)
 
 
 def _cells(
@@ -248,15 +284,17 @@ def _cells(
     hit = np.zeros(len(rids), dtype=np.bool_)
     hit[inside] = entities[places[inside]] == rids[inside]
     if not len(entities):
-        return pa.nulls(len(rids), pa.float64() if feature.holds.stored == "real" else pa.int64())
+        return pa.nulls(len(rids), ARROW_TYPES[feature.holds])
     cells = values[np.where(hit, places, 0)]
     if feature.holds is Holds.TERM:
-        return pa.array([names.get(int(cell)) if known else None for cell, known in zip(cells, hit, strict=True)])
+        named = [names.get(int(cell)) if known else None for cell, known in zip(cells, hit, strict=True)]
+        return pa.array(named, pa.string())
     if feature.holds.stored == "text":
-        return pa.array([cell if known else None for cell, known in zip(cells, hit, strict=True)], pa.string())
-    if feature.holds is Holds.BOOL:
-        return pa.array(cells.astype(np.bool_), mask=~hit)
-    return pa.array(cells, mask=~hit)
+        told = pa.array([cell if known else None for cell, known in zip(cells, hit, strict=True)], pa.string())
+        return show_cells(feature.holds, told)
+    if feature.holds is Holds.INSTANT:
+        cells = cells.astype(np.int64)
+    return show_cells(feature.holds, pa.array(cells, mask=~hit))
 
 
 def _without_gaps(table: pa.Table, chosen: Sequence[str], missing: str) -> pa.Table:
