@@ -1,6 +1,9 @@
 """An environment built again from what a run recorded: the interpreter and every package at its exact version.
 
-Nothing is fetched: what lies in the cache of uv is used, and if that is not enough it is said what is missing.
+Nothing is fetched: interpreters are those that uv or pyenv has, packages come from the cache of uv or from a folder
+named by UV_FIND_LINKS. The cache of uv knows no package by its version alone if it was filled from a lock file; then
+those that are installed here at the recorded version are taken from here. If that is not enough it is said what is
+missing.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import subprocess
 import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +26,7 @@ OURS: Final = "commonground"
 PATIENCE_S: Final = 300
 MOST_NAMED: Final = 20
 _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
+_VERSION = re.compile(r"\d[A-Za-z0-9.+]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +39,17 @@ class Built:
     """What is not there."""
 
 
-def build(recorded: Environment, present: Environment, folder: Path) -> Built:
+def build(recorded: Environment, present: Environment, folder: Path, paths: Sequence[str] = ()) -> Built:
     """Build the recorded environment in a folder, without the network.
 
-    `present` says what there is instead, so that what is missing can be named.
+    `present` says what there is instead, so that what is missing can be named; `paths` are where it has its modules.
     """
     version = recorded.python.get("version", "")
     tool = shutil.which("uv")
     if tool is None:
         return Built(None, ("uv, which builds an environment", *name_differences(recorded, present)))
-    made = _run(tool, "venv", "--quiet", "--no-project", "--python", version, str(folder))
+    wanted = find_interpreter(recorded)
+    made = wanted is not None and _run(tool, "venv", "--quiet", "--no-project", "--python", wanted, str(folder))
     python = folder / "bin" / "python"
     if not made or not python.exists():
         return Built(None, (f"Python {version} (not found)", *_packages(recorded, present)))
@@ -51,17 +57,66 @@ def build(recorded: Environment, present: Environment, folder: Path) -> Built:
     foreign = tuple(f"{name} {text}" for name, text in loose.items() if name != OURS)
     if foreign:
         return Built(None, (*foreign[:MOST_NAMED], *_packages(recorded, present)))
-    pins = [f"{name}=={text}" for name, text in recorded.packages.items() if name not in loose]
-    listed = folder / "pins.txt"
-    listed.write_text("\n".join(pins), encoding="utf-8")
-    installed = not pins or _run(
-        tool, "pip", "install", "--quiet", "--no-deps", "--python", str(python), "-r", str(listed)
-    )
-    if not installed:
-        return Built(None, name_differences(recorded, present) or ("packages that are not in the cache of uv",))
+    pins = {name: text for name, text in recorded.packages.items() if name not in loose}
+    if not _install(tool, python, pins):
+        left = _take_from_here(pins, recorded, present, paths, folder)
+        if not _install(tool, python, left):
+            return Built(None, name_differences(recorded, present) or ("packages that are not in the cache of uv",))
     if OURS in loose:
-        _add_ourselves(folder)
+        add_ourselves(folder)
     return Built(python, ())
+
+
+def find_interpreter(recorded: Environment) -> str | None:
+    """How uv is asked for the recorded interpreter: where pyenv has it, else by implementation and version."""
+    version, kind = recorded.python.get("version", ""), recorded.python.get("implementation", "CPython")
+    if not _VERSION.fullmatch(version) or not kind.isalnum():
+        return None
+    home = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    kept = home / "versions" / version / "bin" / "python"
+    return str(kept) if kind == "CPython" and kept.exists() else f"{kind.lower()}@{version}"
+
+
+def _install(tool: str, python: Path, pins: Mapping[str, str]) -> bool:
+    if not pins:
+        return True
+    listed = python.parents[1] / "pins.txt"
+    listed.write_text("\n".join(f"{name}=={text}" for name, text in pins.items()), encoding="utf-8")
+    return _run(tool, "pip", "install", "--quiet", "--no-deps", "--python", str(python), "-r", str(listed))
+
+
+def _take_from_here(
+    pins: Mapping[str, str], recorded: Environment, present: Environment, paths: Sequence[str], folder: Path
+) -> dict[str, str]:
+    """Put the packages that are here at their recorded version into the new environment; the others are returned."""
+    if _abi(recorded) != _abi(present):
+        return dict(pins)
+    (site,) = folder.glob("lib/python*/site-packages")
+    left = dict(pins)
+    for package in metadata.distributions(path=list(paths)):
+        name = re.sub(r"[-_.]+", "-", package.name).lower()
+        if left.get(name) == package.version == present.packages.get(name) and package.files:
+            del left[name]
+            for file in package.files:
+                _link(Path(str(package.locate_file(file))), site / file, inside=site)
+    return left
+
+
+def _abi(environment: Environment) -> tuple[str, ...]:
+    """What compiled packages are made for."""
+    version = environment.python.get("version", "").split(".")
+    return (environment.python.get("implementation", ""), *version[:2], environment.system.get("machine", ""))
+
+
+def _link(source: Path, target: Path, *, inside: Path) -> None:
+    target = Path(os.path.normpath(target))
+    if not target.is_relative_to(inside) or target.exists() or not source.is_file():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def name_differences(recorded: Environment, present: Environment) -> tuple[str, ...]:
@@ -79,7 +134,7 @@ def _packages(recorded: Environment, present: Environment) -> tuple[str, ...]:
     return (*told[:MOST_NAMED], *more)
 
 
-def _add_ourselves(folder: Path) -> None:
+def add_ourselves(folder: Path) -> None:
     """Make this package known in an environment, where it is worked on from its sources."""
     source = Path(commonground.__file__).resolve().parents[1]
     for site in folder.glob("lib/python*/site-packages"):

@@ -229,7 +229,7 @@ def _prepare(session: Session, recipe: Recipe, asked: Asked, act: Rid, work: Pat
     code = rerun.lay_out(plan, 1, work)
     _, where = rerun.build_command(recipe, code, plan.python, plan.params, source)
     paths, present = rerun.ask_interpreter(plan.python, where, rerun.build_variables(recipe))
-    setting = _choose(recipe.environment, present, asked, plan.python, work / "environment")
+    setting = _choose(recipe.environment, present, asked, plan.python, work / "environment", paths)
     return replace(
         plan,
         python=setting.python,
@@ -238,7 +238,14 @@ def _prepare(session: Session, recipe: Recipe, asked: Asked, act: Rid, work: Pat
     ), setting
 
 
-def _choose(recorded: Environment | None, present: Environment, asked: Asked, python: str, folder: Path) -> _Setting:
+def _choose(
+    recorded: Environment | None,
+    present: Environment,
+    asked: Asked,
+    python: str,
+    folder: Path,
+    paths: Sequence[str],
+) -> _Setting:
     """The environment to run in: the present one if it is the same, else one built from the recorded packages."""
     if recorded is None:
         return _Setting(Level.NOT_REBUILT, ("a record of the environment",), python)
@@ -248,7 +255,7 @@ def _choose(recorded: Environment | None, present: Environment, asked: Asked, py
     chosen = asked.present_packages or asked.python is not None
     if chosen or not {"packages", "interpreter"} & {one.axis for one in differing}:
         return _Setting(Level.NOT_REBUILT, _name(differing), python)
-    built = rebuilding.build(recorded, present, folder)
+    built = rebuilding.build(recorded, present, folder, paths)
     if built.python is None:
         return _Setting(Level.NOT_REBUILT, built.missing, python)
     return _Setting(Level.REBUILT, (), str(built.python))
