@@ -12,8 +12,9 @@ from commonground.identity import Rid
 from commonground.operations.features import resolve_feature
 from commonground.operations.plans import Bulk, Plan, Reading
 from commonground.store.transaction import Transaction
-from commonground.structure import datasets, entities
+from commonground.structure import datasets, entities, tables
 from commonground.structure.datasets import AXES
+from commonground.structure.former_names import refuse_taken
 from commonground.structure.names import clean_name, name_key
 
 SHOWN = 10
@@ -36,6 +37,7 @@ def plan_dataset(
     clean = clean_name(name, "dataset's name")
     if any(name_key(one.name) == name_key(clean) for one in datasets.list_datasets(on.view)):
         raise Conflict(f"There is a dataset {clean!r} already.", todo="Choose another name, or change that one.")
+    refuse_taken(on.view, tables.dataset, clean, "dataset")
     told = labels or {}
     unknown = set(told) - set(AXES)
     if unknown:

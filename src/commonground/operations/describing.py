@@ -27,6 +27,7 @@ from commonground.structure import (
     workflows,
 )
 from commonground.structure.column_types import Holds
+from commonground.structure.former_names import list_former_names
 
 MANY = 12
 Value = str | int | float | None
@@ -40,6 +41,7 @@ _DESCRIBED = {
     Kind.PERSON: tables.person,
     Kind.ASSET: tables.asset,
 }
+_RENAMED = {Kind.DATASET, Kind.FEATURE, Kind.TYPE, Kind.VOCABULARY, Kind.TERM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class SideBySide:
 def describe_thing(on: Reading, what: Identified) -> tuple[str | None, tuple[Fact, ...]]:
     """What people say of a thing, and the facts of it."""
     facts = _DESCRIBE.get(what.kind)
-    return description_of(on.view, what.kind, what.rid), tuple(facts(on, what.rid)) if facts else ()
+    told = facts(on, what.rid) if facts else []
+    return description_of(on.view, what.kind, what.rid), (*told, *_former(on.view, what))
 
 
 def description_of(view: View, kind: str, rid: Rid) -> str | None:
@@ -98,6 +101,12 @@ def format_seed(seed: str | None) -> str | None:
     if not isinstance(told, dict):
         return format_value(told)
     return ", ".join(f"{name} {format_value(value)}" for name, value in told.items())
+
+
+def _former(view: View, what: Identified) -> list[Fact]:
+    table = _DESCRIBED.get(what.kind) if what.kind in _RENAMED else None
+    had = list_former_names(view, table, table.c.rid == what.rid).get(what.rid) if table is not None else None
+    return [Fact("called before", ", ".join(had))] if had else []
 
 
 def _dataset(on: Reading, rid: Rid) -> list[Fact]:
@@ -206,7 +215,8 @@ def _type(on: Reading, rid: Rid) -> list[Fact]:
     facts = [Fact("how many", history.count_entities(view, one)), Fact("told apart by", one.key_label or "key")]
     for column in one.columns:
         holds = str(column.holds) + (f" to {targets[column.target].name}" if column.target else "")
-        facts.append(Fact(column.name, f"{holds} {column.unit or ''}".strip(), column.description))
+        before = f", called before: {', '.join(column.former)}" if column.former else ""
+        facts.append(Fact(column.name, f"{holds} {column.unit or ''}".strip() + before, column.description))
     facts += [
         Fact(f"feature {one_feature.name}", str(one_feature.holds), one_feature.description)
         for one_feature in features.list_features(view, rid)

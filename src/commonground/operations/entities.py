@@ -12,9 +12,10 @@ from commonground.identity import Rid, show_rid
 from commonground.operations.plans import Plan, Reading
 from commonground.store.canonical import Column, table_digest
 from commonground.store.transaction import Transaction
-from commonground.structure import entities, vocabularies
+from commonground.structure import entities, tables, vocabularies
 from commonground.structure.column_types import Holds, read_values
 from commonground.structure.entities import EntityColumn, EntityType
+from commonground.structure.former_names import refuse_taken
 from commonground.structure.names import clean_name, name_key, slug
 
 SHOWN = 10
@@ -149,9 +150,9 @@ def describe_type(
 ) -> dict[str, Any]:
     """The arguments that declare a type."""
     clean = clean_name(name, "type's name")
-    known = entities.list_types(on.view)
-    if any(name_key(kind.name) == name_key(clean) for kind in known):
+    if any(name_key(kind.name) == name_key(clean) for kind in entities.list_types(on.view)):
         raise Conflict(f"There is an entity type {clean!r} already.", todo="Extend it: `cg type extend`.")
+    refuse_taken(on.view, tables.entity_type, clean, "type")
     rid = on.mint()[0]
     place = f"e_{slug(clean)}_{show_rid(rid)[-6:].lower()}"
     fields = {"rid": rid, "name": clean, "description": description, "place": place, "key_label": key_label}
@@ -166,7 +167,7 @@ def describe_columns(
 ) -> list[dict[str, Any]]:
     """The arguments that declare columns; raises InvalidInput with all faults at once."""
     told = [column if isinstance(column, NewColumn) else NewColumn(**column) for column in columns]
-    taken = {name_key(column.name) for column in known} | {"key", "rid"}
+    taken = {name_key(name) for column in known for name in (column.name, *column.former)} | {"key", "rid"}
     faults: list[str] = []
     rows: list[dict[str, Any]] = []
     for position, (rid, column) in enumerate(
@@ -208,6 +209,8 @@ def store_values(on: Reading, kind: EntityType, columns: Given, rows: int) -> di
             column = kind.get_column(name)
             if len(values) != rows:
                 raise InvalidInput(f"{name} has {len(values)} values for {rows} entities")  # noqa: TRY301 - collected with the others
+            if column.place in stored:
+                raise InvalidInput(f"{name} was the name of {column.name}, which is given as well")  # noqa: TRY301 - as above
             stored[column.place] = _store_column(on, column, values)
         except (InvalidInput, NotFound) as error:
             faults += [error.what, *error.faults]

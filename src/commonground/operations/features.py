@@ -11,10 +11,11 @@ from commonground.errors import Conflict, InvalidInput, NotFound
 from commonground.identity import Rid
 from commonground.operations.plans import Bulk, Plan, Reading
 from commonground.store.transaction import Transaction
-from commonground.structure import entities, features, people, vocabularies
+from commonground.structure import entities, features, people, tables, vocabularies
 from commonground.structure.column_types import Holds, read_values
 from commonground.structure.entities import EntityType
 from commonground.structure.features import Feature
+from commonground.structure.former_names import refuse_taken
 from commonground.structure.names import clean_name, name_key
 
 SHOWN = 10
@@ -70,6 +71,7 @@ def describe_feature(
     clean = clean_name(name, "feature's name")
     if any(name_key(one.name) == name_key(clean) for one in features.list_features(on.view, kind.rid)):
         raise Conflict(f"{kind.name} has a feature {clean!r} already.", todo="Choose another name.")
+    refuse_taken(on.view, tables.feature, clean, "feature", tables.feature.c.type == kind.rid)
     if holds not in set(Holds):
         raise InvalidInput(f"{holds!r} is none of {', '.join(Holds)}.")
     words = None

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from commonground.identity import read_rid
 from commonground.operations.plans import Reading
 from commonground.operations.releases import State, load_state
-from commonground.structure import entities
+from commonground.store.view import View
+from commonground.structure import entities, tables
+from commonground.structure.entities import EntityColumn, EntityType
 from commonground.structure.features import Feature, get_feature
+from commonground.structure.former_names import find_named_rows
 from commonground.structure.frames import Frame, build_frame
+from commonground.structure.names import name_key
 from commonground.structure.references import pin
 from commonground.structure.selectors import Selector
 
@@ -24,17 +29,58 @@ def read_frame(
     missing: str = "keep",
 ) -> Frame:
     """One row a member, with linked entities' columns and a column for each chosen feature; see structure/frames.py."""
-    state = load_state(on, pin(on.view, dataset))
+    pinned = pin(on.view, dataset)
+    state = load_state(on, pinned)
     chosen = dict(features or {})
+    with on.ground.view(pinned.change) as then:
+        labels = _Labels(on.view, state, entities.list_types(then))
+    kind = labels.find_type(grain)
     return build_frame(
         state,
-        grain=grain,
+        grain=kind.name if kind and grain else grain,
         chosen=chosen,
         features=_features(on, state, chosen),
-        types={kind.rid: kind.name for kind in entities.list_types(on.view)},
-        columns=columns,
+        types={one.rid: one.name for one in labels.then},
+        columns=columns if columns is None else [labels.find_path(kind, name) for name in columns],
         missing=missing,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """What things were called in a state, for those who call them as they are called now, or were before."""
+
+    view: View
+    state: State
+    then: Sequence[EntityType]
+
+    def find_type(self, name: str | None) -> EntityType | None:
+        """The grain, as it was declared then: the type that has the name, or has it now; else that of all members."""
+        if name is None:
+            wanted = set(self.state.get_table("members")["type"].to_pylist())
+        else:
+            named = [kind.rid for kind in self.then if name_key(kind.name) == name_key(name)]
+            rows = () if named else find_named_rows(self.view, tables.entity_type, name)
+            wanted = {*named, *(int(row.rid) for row in rows)}
+        return next((kind for kind in self.then if {kind.rid} == wanted), None)
+
+    def find_path(self, kind: EntityType | None, path: str) -> str:
+        """A column such as scan.patient.age, each step by its name of then; as it is if a step is not known."""
+        steps = []
+        for step in path.split("."):
+            column = self._find_column(kind, step) if kind else None
+            if column is None:
+                return path
+            steps.append(column.name)
+            kind = next((one for one in self.then if one.rid == column.target), None)
+        return ".".join(steps)
+
+    def _find_column(self, kind: EntityType, name: str) -> EntityColumn | None:
+        found = kind.find_column(name)
+        if found is not None:
+            return found
+        later = entities.get_type(self.view, kind.rid).find_column(name)
+        return next((one for one in kind.columns if later and one.rid == later.rid), None)
 
 
 def _features(on: Reading, state: State, chosen: Mapping[str, Selector]) -> dict[str, Feature]:

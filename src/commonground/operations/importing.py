@@ -27,9 +27,10 @@ from commonground.operations.entities import (
 from commonground.operations.plans import Plan, Reading
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
-from commonground.structure import assets, entities
+from commonground.structure import assets, entities, tables
 from commonground.structure.column_types import Holds
 from commonground.structure.entities import EntityColumn, EntityType
+from commonground.structure.former_names import list_former_rows
 from commonground.structure.names import name_key
 
 READERS = {
@@ -75,7 +76,7 @@ def plan_table(
     its own name); `terms` maps columns to vocabularies.
     """
     known = {name_key(kind.name): kind for kind in entities.list_types(on.view)}
-    kind = known.get(name_key(type))
+    kind = known.get(name_key(type)) or _renamed(on, type)
     linked = _links(links, known)
     stated = {**dict.fromkeys((*linked, *(terms or {}), key), "text"), **_stated(kind), **(types or {})}
     source = Path(path)
@@ -202,7 +203,11 @@ def _stated(kind: EntityType | None) -> dict[str, str]:
     if kind is None:
         return {}
     plain = {Holds.INT, Holds.REAL, Holds.BOOL, Holds.DATE, Holds.TIME}
-    return {column.name: str(column.holds) if column.holds in plain else "text" for column in kind.columns}
+    return {
+        name: str(column.holds) if column.holds in plain else "text"
+        for column in kind.columns
+        for name in (*column.former, column.name)
+    }
 
 
 def _known_columns(source: Path, stated: Mapping[str, str], options: Mapping[str, Any] | None) -> dict[str, str]:
@@ -210,8 +215,14 @@ def _known_columns(source: Path, stated: Mapping[str, str], options: Mapping[str
     return {column: kind for column, kind in stated.items() if column in first.names}
 
 
+def _renamed(on: Reading, name: str) -> EntityType | None:
+    """The type that had this name before."""
+    had = list_former_rows(on.view, tables.entity_type, name)
+    return entities.get_type(on.view, had[0].rid) if len(had) == 1 else None
+
+
 def _has(kind: EntityType, name: str) -> bool:
-    return any(name_key(column.name) == name_key(name) for column in kind.columns)
+    return kind.find_column(name) is not None
 
 
 def _collect(draft: TableDraft, key: str) -> tuple[list[str], dict[str, list[Any]]]:

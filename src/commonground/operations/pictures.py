@@ -156,11 +156,11 @@ def _template(fields: tuple[str, ...], kind: EntityType, key: str | None) -> str
 
 
 def _column(on: Reading, kind: EntityType, name: str) -> tuple[str, list[dict[str, Any]] | None]:
-    for column in kind.columns:
-        if name_key(column.name) == name_key(name):
-            if column.holds is not Holds.ASSET:
-                raise InvalidInput(f"{kind.name}.{name} holds {column.holds}, not a picture.")
-            return column.place, None
+    column = kind.find_column(name)
+    if column is not None:
+        if column.holds is not Holds.ASSET:
+            raise InvalidInput(f"{kind.name}.{name} holds {column.holds}, not a picture.")
+        return column.place, None
     extends = describe_columns(on, kind.name, [NewColumn(name, "asset")], known=kind.columns)
     return extends[0]["place"], extends
 

@@ -21,11 +21,11 @@ from commonground.operations.importing import USUAL, inspect_table, keep_source
 from commonground.operations.plans import Bulk, Plan, Reading
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
-from commonground.structure import assets, entities, features, people
+from commonground.structure import assets, entities, features, people, tables
 from commonground.structure.column_types import Holds
 from commonground.structure.entities import EntityType
 from commonground.structure.features import Feature
-from commonground.structure.names import name_key
+from commonground.structure.former_names import find_named_rows
 
 
 def plan_readings(
@@ -194,9 +194,9 @@ def _known_source(on: Reading, digest: str) -> Rid | None:
 
 
 def _feature(on: Reading, kind: EntityType, name: str, holds: str) -> tuple[Feature, dict[str, Any] | None]:
-    for one in features.list_features(on.view, kind.rid):
-        if name_key(one.name) == name_key(name):
-            return one, None
+    found = find_named_rows(on.view, tables.feature, name, tables.feature.c.type == kind.rid)
+    if found:
+        return features.get_feature(on.view, int(found[0].rid)), None
     row = describe_feature(on, kind, name, holds, None, None, None, ordered=holds == "int", unit=None, description=None)
     declared = Feature(
         row["rid"], row["name"], kind.rid, None, Holds(holds), None, None, None, bool(row["ordered"]), None

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from commonground.errors import NotFound
-from commonground.operations.listing import assets, correcting, curating, datasets, executions, reading, upkeep
+from commonground.operations.listing import (
+    assets,
+    correcting,
+    curating,
+    datasets,
+    evolving,
+    executions,
+    reading,
+    upkeep,
+)
 from commonground.operations.verb import Verb
 
 VERBS: dict[str, Verb] = {
     verb.name: verb
     for verb in (
         *curating.VERBS,
+        *evolving.VERBS,
         *assets.VERBS,
         *correcting.VERBS,
         *datasets.VERBS,

@@ -11,6 +11,7 @@ from commonground.store import changes, text_index
 from commonground.store.inverse import Inverse, apply_inverse, plan_inverse
 from commonground.store.text_index import Document
 from commonground.store.transaction import Transaction
+from commonground.structure import vocabularies
 from commonground.structure.users import find_users
 
 LASTING = {
@@ -64,6 +65,7 @@ def apply_revert(tx: Transaction, plan: Plan) -> None:
             tx.connection,
             [Document(row["rid"], kind, row["name"], row["description"] or "") for row in restored.get(table, [])],
         )
+    vocabularies.index_words(tx, [row["rid"] for row in restored.get("term", [])])
 
 
 def _refuse_in_use(on: Reading, inverse: Inverse) -> None:

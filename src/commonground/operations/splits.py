@@ -19,6 +19,7 @@ from commonground.operations.frames import read_frame
 from commonground.operations.plans import Bulk, Plan, Reading
 from commonground.store.changes import canonical_json
 from commonground.store.transaction import Transaction
+from commonground.store.view import View
 from commonground.structure import datasets, entities, lineage, partition
 from commonground.structure.lineage import Edge
 from commonground.structure.names import clean_name, name_key
@@ -116,12 +117,12 @@ def apply_split(tx: Transaction, plan: Plan) -> None:
 apply_subsample = apply_split
 
 
-def find_owner(on: Reading, kind_name: str) -> str | None:
+def find_owner(view: View, kind_name: str) -> str | None:
     """The column of a frame of this type that names the owning entity: `scan.patient`; None if nothing owns it.
 
     Raises Ambiguous if more than one link leads up from a type on the way.
     """
-    kind = entities.get_type(on.view, kind_name)
+    kind = entities.get_type(view, kind_name)
     path: list[str] = []
     seen = {kind.rid}
     while kind.links:
@@ -135,7 +136,7 @@ def find_owner(on: Reading, kind_name: str) -> str | None:
         if link.target in seen:
             break
         seen.add(link.target or 0)
-        kind = entities.get_type(on.view, link.target or 0)
+        kind = entities.get_type(view, link.target or 0)
     return ".".join(path) or None
 
 
@@ -144,7 +145,8 @@ def _table(
 ) -> tuple[pa.Table, str | None, str | None]:
     chosen = {stratify: selector} if stratify and selector else {}
     frame = read_frame(on, dataset=str(pinned), features=chosen).table
-    grouped = None if group == ALONE else group or find_owner(on, _grain(on, pinned))
+    with on.ground.view(pinned.change) as then:
+        grouped = None if group == ALONE else group or find_owner(then, _grain(on, pinned))
     for name in (grouped, stratify):
         if name is not None and name not in frame.column_names:
             raise NotFound(

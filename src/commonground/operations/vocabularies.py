@@ -8,7 +8,8 @@ from typing import Any
 from commonground.errors import Conflict, InvalidInput
 from commonground.operations.plans import Plan, Reading
 from commonground.store.transaction import Transaction
-from commonground.structure import vocabularies
+from commonground.structure import tables, vocabularies
+from commonground.structure.former_names import refuse_taken
 from commonground.structure.names import clean_name, name_key
 
 
@@ -24,6 +25,7 @@ def plan_vocabulary(
     clean = clean_name(name)
     if any(name_key(one.name) == name_key(clean) for one in vocabularies.list_vocabularies(on.view)):
         raise Conflict(f"There is a vocabulary {clean!r} already.", todo="Add terms to it: `cg term add`.")
+    refuse_taken(on.view, tables.vocabulary, clean, "vocabulary")
     (rid, plan_id) = on.mint(2)
     rows, synonyms = _terms(on, rid, terms, first=1, known=set())
     fields = {"rid": rid, "name": clean, "description": description, "ordered": int(ordered)}

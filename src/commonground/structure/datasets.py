@@ -22,6 +22,7 @@ from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.structure import tables
 from commonground.structure.entities import list_aliases
+from commonground.structure.former_names import find_named_rows
 from commonground.structure.names import name_key
 from commonground.structure.version_numbers import VersionNumber
 
@@ -98,10 +99,10 @@ class Membership:
 
 
 def get_dataset(view: View, name: str | Rid) -> Dataset:
-    """One dataset by name or rid; raises NotFound."""
+    """One dataset by name, one it had before, or rid; raises NotFound."""
     table = tables.dataset
-    wanted = table.c.rid == name if isinstance(name, int) else table.c.name_key == name_key(name)
-    rows = view.list_rows(table, wanted)
+    by_rid = view.list_rows(table, table.c.rid == name) if isinstance(name, int) else None
+    rows = find_named_rows(view, table, str(name)) if by_rid is None else by_rid
     if not rows:
         known = ", ".join(row.name for row in view.list_rows(table)) or "none yet"
         raise NotFound(f"There is no dataset {name!r}.", todo=f"There are: {known}.")

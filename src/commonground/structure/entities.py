@@ -22,6 +22,7 @@ from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.structure.column_types import Holds
+from commonground.structure.former_names import find_named_rows
 from commonground.structure.names import name_key
 from commonground.structure.tables import alias, bucket, entity_column, entity_type
 
@@ -49,6 +50,8 @@ class EntityColumn:
     """What it says."""
     sensitive: bool
     """Whether it is left out unless asked for."""
+    former: tuple[str, ...] = ()
+    """The names it had before, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +72,23 @@ class EntityType:
     """Its columns, in declared order."""
 
     def get_column(self, name: str) -> EntityColumn:
-        """One column by name; raises NotFound with the names there are."""
-        wanted = name_key(name)
-        for column in self.columns:
-            if name_key(column.name) == wanted:
-                return column
+        """One column by its name, or by one it had before; raises NotFound with the names there are."""
+        column = self.find_column(name)
+        if column is not None:
+            return column
         raise NotFound(
             f"{self.name} has no column {name!r}.",
             todo=f"Its columns are: {', '.join(column.name for column in self.columns) or 'none'}.",
         )
+
+    def find_column(self, name: str) -> EntityColumn | None:
+        """The column with this name, or else the one that had it before."""
+        wanted = name_key(name)
+        for column in self.columns:
+            if name_key(column.name) == wanted:
+                return column
+        had = [column for column in self.columns if wanted in map(name_key, column.former)]
+        return had[0] if len(had) == 1 else None
 
     @property
     def links(self) -> tuple[EntityColumn, ...]:
@@ -86,9 +97,11 @@ class EntityType:
 
 
 def get_type(view: View, name: str | Rid) -> EntityType:
-    """One entity type by name or rid; raises NotFound."""
-    wanted = entity_type.c.rid == name if isinstance(name, int) else entity_type.c.name_key == name_key(name)
-    rows = view.list_rows(entity_type, wanted)
+    """One entity type by name, one it had before, or rid; raises NotFound."""
+    if isinstance(name, int):
+        rows = view.list_rows(entity_type, entity_type.c.rid == name)
+    else:
+        rows = find_named_rows(view, entity_type, name)
     if not rows:
         known = ", ".join(row.name for row in view.list_rows(entity_type)) or "none yet"
         raise NotFound(f"There is no entity type {name!r}.", todo=f"There are: {known}.")
@@ -265,8 +278,16 @@ def _column_row(kind: Rid, column: dict[str, Any]) -> dict[str, Any]:
 def _types(view: View, rows: Sequence[sa.Row[Any]]) -> list[EntityType]:
     wanted = [row.rid for row in rows]
     columns: dict[Rid, list[EntityColumn]] = {rid: [] for rid in wanted}
-    listed = view.list_rows(entity_column, entity_column.c.type.in_(wanted))
-    for row in sorted(listed, key=lambda row: row.position):
+    column = entity_column
+    # One query for what lives and what it was called before: types are read by nearly every verb.
+    every = view.rows(sa.select(column).where(column.c.type.in_(wanted), column.c.since <= view.change))
+    lives = [row for row in every if row.until is None or row.until > view.change]
+    former: dict[Rid, dict[str, str]] = {}
+    now = {row.rid: row.name_key for row in lives}
+    for row in sorted(every, key=lambda row: row.since):
+        if row.name_key != now.get(row.rid):
+            former.setdefault(row.rid, {})[row.name_key] = row.name
+    for row in sorted(lives, key=lambda row: row.position):
         columns[row.type].append(
             EntityColumn(
                 row.rid,
@@ -277,6 +298,7 @@ def _types(view: View, rows: Sequence[sa.Row[Any]]) -> list[EntityType]:
                 row.unit,
                 row.description,
                 bool(row.sensitive),
+                tuple(former.get(row.rid, {}).values()),
             )
         )
     return [

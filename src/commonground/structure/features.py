@@ -24,6 +24,7 @@ from commonground.store.view import View
 from commonground.structure import tables
 from commonground.structure.column_types import Holds
 from commonground.structure.entities import list_aliases
+from commonground.structure.former_names import find_named_rows
 from commonground.structure.names import name_key
 from commonground.structure.selectors import Values
 
@@ -63,10 +64,12 @@ class Feature:
 
 
 def get_feature(view: View, name: str | Rid, kind: Rid | None = None) -> Feature:
-    """One feature by name (of an entity type, if several types have it) or rid; raises NotFound."""
-    wanted = tables.feature.c.rid == name if isinstance(name, int) else tables.feature.c.name_key == name_key(name)
-    conditions = [wanted] if kind is None else [wanted, tables.feature.c.type == kind]
-    rows = view.list_rows(tables.feature, *conditions)
+    """One feature by name (of an entity type, if several types have it), one it had before, or rid; raises NotFound."""
+    conditions = [] if kind is None else [tables.feature.c.type == kind]
+    if isinstance(name, int):
+        rows = view.list_rows(tables.feature, tables.feature.c.rid == name, *conditions)
+    else:
+        rows = find_named_rows(view, tables.feature, name, *conditions)
     if len(rows) != 1:
         known = ", ".join(row.name for row in view.list_rows(tables.feature)) or "none yet"
         what = "There is no feature" if not rows else "More than one entity type has a feature"

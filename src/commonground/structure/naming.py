@@ -14,6 +14,7 @@ from commonground.identity import Kind, Rid
 from commonground.store import schema
 from commonground.store.view import View
 from commonground.structure import entities, lineage, tables
+from commonground.structure.former_names import list_former_rows
 from commonground.structure.lineage import Named
 from commonground.structure.names import name_key
 
@@ -54,7 +55,10 @@ def name_things(view: View, rids: Iterable[Rid]) -> dict[Rid, Named]:
 
 
 def find_named(view: View, name: str) -> list[Named]:
-    """Everything that a name could mean; a name written exactly alike goes before twins in other letters."""
+    """Everything that a name could mean; a name written exactly alike goes before twins in other letters.
+
+    Only if nothing has the name, the things that had it before.
+    """
     wanted = name_key(name)
     found: list[Named] = []
     of, _, last = name.rpartition(".")
@@ -70,13 +74,16 @@ def find_named(view: View, name: str) -> list[Named]:
         statement = sa.select(table).where(view.visible(table), table.c.name == name).limit(PART)
         found += [Named(row.rid, kind, row.name, _state(kind, row)) for row in view.rows(statement)]
     exact = [one for one in found if one.name == name]
-    return exact or found
+    return exact or found or _find_former(view, name)
 
 
 def find_entity(view: View, type_name: str, key: str) -> Named | None:
     """The entity `Type:key`, if there is one."""
     types = {name_key(kind.name): kind for kind in entities.list_types(view)}
     kind = types.get(name_key(type_name))
+    if kind is None:
+        had = list_former_rows(view, tables.entity_type, type_name)
+        kind = types[name_key(had[0].name)] if len(had) == 1 else None
     if kind is None:
         return None
     rid = entities.find_keys(view, kind, [key]).get(key)
@@ -90,6 +97,27 @@ def list_names(view: View) -> list[str]:
         statement = sa.select(table.c.name).where(view.visible(table)).order_by(table.c.rid.desc()).limit(MOST)
         found.update((row.name, None) for row in view.rows(statement))
     return list(found)
+
+
+def _find_former(view: View, name: str) -> list[Named]:
+    found = [
+        Named(row.rid, kind, row.name, None)
+        for kind, table in _UNIQUE.items()
+        for row in list_former_rows(view, table, name)
+    ]
+    of, _, last = name.rpartition(".")
+    types, features = tables.entity_type, tables.feature
+    holders = (
+        [*view.list_rows(types, types.c.name_key == name_key(of)), *list_former_rows(view, types, of)] if of else []
+    )
+    for holder in holders[:1]:
+        inside = features.c.type == holder.rid
+        rows = [
+            *view.list_rows(features, features.c.name_key == name_key(last), inside),
+            *list_former_rows(view, features, last, inside),
+        ]
+        found += [Named(row.rid, Kind.FEATURE, f"{holder.name}.{row.name}", None) for row in rows[:1]]
+    return found
 
 
 def _name_entities(view: View, rids: Sequence[Rid]) -> dict[Rid, Named]:

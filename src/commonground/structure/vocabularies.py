@@ -17,8 +17,11 @@ from commonground.identity import Kind, Rid
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
+from commonground.structure.former_names import find_named_rows, list_former_names
 from commonground.structure.names import name_key
 from commonground.structure.tables import synonym, term, vocabulary
+
+PART = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,8 @@ class Term:
 
 
 def get_vocabulary(view: View, name: str) -> Vocabulary:
-    """One vocabulary by name; raises NotFound."""
-    rows = view.list_rows(vocabulary, vocabulary.c.name_key == name_key(name))
+    """One vocabulary by name, or by one it had before; raises NotFound."""
+    rows = find_named_rows(view, vocabulary, name)
     if not rows:
         raise NotFound(f"There is no vocabulary {name!r}.", todo="`cg vocabulary list` names them.")
     return _vocabulary(rows[0])
@@ -82,7 +85,10 @@ def find_terms(view: View, word: str) -> list[Term]:
 
 
 def index_terms(view: View, of: Rid) -> dict[str, Rid]:
-    """Every word that stands for a term of a vocabulary, in the form in which twins are the same."""
+    """Every word that stands for a term of a vocabulary, in the form in which twins are the same.
+
+    A term's name goes before a synonym, and a synonym before a name that a term had before.
+    """
     words = {name_key(one.name): one.rid for one in list_terms(view, of)}
     rows = view.rows(
         sa.select(synonym.c.text_key, synonym.c.term)
@@ -91,6 +97,9 @@ def index_terms(view: View, of: Rid) -> dict[str, Rid]:
     )
     for row in rows:
         words.setdefault(row.text_key, row.term)
+    for rid, names in list_former_names(view, term, term.c.vocabulary == of).items():
+        for name in names:
+            words.setdefault(name_key(name), rid)
     return words
 
 
@@ -106,22 +115,29 @@ def add_terms(tx: Transaction, terms: Sequence[dict[str, Any]], synonyms: Sequen
     if terms:
         tx.register(Kind.TERM, [one["rid"] for one in terms])
         tx.insert(term, [{**one, "name_key": name_key(one["name"])} for one in terms])
-        said: dict[Rid, list[str]] = {}
-        for one in synonyms:
-            said.setdefault(one["term"], []).append(one["text"])
-        put(
-            tx.connection,
-            [
-                Document(
-                    one["rid"],
-                    Kind.TERM,
-                    one["name"],
-                    " ".join([one.get("description") or "", *said.get(one["rid"], [])]),
-                )
-                for one in terms
-            ],
-        )
     tx.insert(synonym, [{**one, "text_key": name_key(one["text"])} for one in synonyms])
+    index_words(tx, [one["rid"] for one in terms])
+
+
+def index_words(tx: Transaction, terms: Sequence[Rid]) -> None:
+    """Make terms findable by their names, of now and before, their definitions and their synonyms."""
+    said: dict[Rid, dict[str, None]] = {}
+    named: dict[Rid, str] = {}
+    for start in range(0, len(terms), PART):
+        part = list(terms[start : start + PART])
+        rows = sa.select(term).where(term.c.rid.in_(part)).order_by(term.c.since)
+        for row in tx.connection.execute(rows):
+            said.setdefault(row.rid, {})[row.name] = None
+            if row.until is None:
+                named[row.rid] = row.name
+                said[row.rid][row.description or ""] = None
+        words = sa.select(synonym.c.term, synonym.c.text).where(synonym.c.term.in_(part), synonym.c.until.is_(None))
+        for row in tx.connection.execute(words.order_by(synonym.c.rid)):
+            said.setdefault(row.term, {})[row.text] = None
+    put(
+        tx.connection,
+        [Document(rid, Kind.TERM, name, " ".join(w for w in said[rid] if w != name)) for rid, name in named.items()],
+    )
 
 
 def _vocabulary(row: sa.Row[Any]) -> Vocabulary:

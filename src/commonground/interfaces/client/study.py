@@ -13,6 +13,7 @@ import pyarrow as pa
 from commonground.interfaces.client.assets import Assets
 from commonground.interfaces.client.curating import Entities, Features, People, Vocabularies
 from commonground.interfaces.client.datasets import Datasets
+from commonground.interfaces.client.evolving import Schema
 from commonground.interfaces.client.repeating import find_repeat
 from commonground.interfaces.client.run import Run
 from commonground.interfaces.client.tracking import track
@@ -56,6 +57,7 @@ class Study:
         self.features = Features(session)
         self.datasets = Datasets(session)
         self.assets = Assets(session)
+        self.schema = Schema(session)
 
     @property
     def name(self) -> str:
