@@ -20,7 +20,7 @@ from commonground.operations.execution_reading import ExecutionRecord
 from commonground.operations.session import Session
 from commonground.structure import tables
 from commonground.structure.execution_states import Status
-from commonground.structure.selectors import median
+from commonground.structure.selectors import median, newest
 
 
 def record_of(session: Session, run: Run) -> ExecutionRecord:
@@ -169,6 +169,25 @@ def test_a_release_is_pinned_with_selector_and_rows(lungs: Session) -> None:
     assert frame["features"][0]["selector"] == {"rule": "median", "ties": "drop"}
     assert frame["rows"] == frame["features"][0]["values"] == 4
     assert all(lungs.ground.blobs.has(digest) for digest in edge.details["blobs"])
+
+
+def test_samples_are_on_record_as_the_rows_that_they_are(lungs: Session) -> None:
+    """Samples for a DataLoader are a read like any other: what was left out is not among the rows on record."""
+    lungs.write("feature add", name="late", type="Nodule", holds="int")
+    lungs.write("feature annotate", feature="late", type="Nodule", keys=["b", "d"], values=[1, 0])
+    lungs.write("dataset add", dataset="nodules", features=["late"])
+    lungs.write("dataset release", dataset="nodules")
+    with Run(lungs) as run:
+        one = run.input("nodules")
+        samples = one.samples(columns=["key", "size"], features={"late": newest()}, missing="drop")
+        table = one.frame(columns=["key"], features={"late": newest()}, missing="drop")
+        with pytest.raises(InvalidInput, match="cannot become samples"):
+            one.samples(features={"late": newest()})
+    assert [(sample["key"], sample["late"]) for sample in samples] == [("b", 1), ("d", 0)]
+    assert samples.rids.tolist() == table["rid"].to_pylist()
+    ((edge, _),) = record_of(lungs, run).inputs
+    drawn, read = edge.details["frames"]
+    assert (drawn["rows"], drawn["rows_digest"]) == (2, read["rows_digest"])
 
 
 def test_computed_values_have_the_execution_as_origin(lungs: Session) -> None:

@@ -7,16 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from commonground.errors import InvalidInput
+from commonground.exchange.samples import Samples
 from commonground.identity import Kind, show_rid
 from commonground.operations.frames import read_frame
 from commonground.operations.inputs import Pin
+from commonground.operations.samples import make_samples
 from commonground.operations.session import Session
 from commonground.store.canonical import Column, table_digest
-from commonground.structure.frames import UsedValues
+from commonground.structure.frames import Frame, UsedValues
 from commonground.structure.selectors import Selector
 
 Say = Callable[[Pin, dict[str, Any], Sequence[bytes]], None]
@@ -51,23 +54,53 @@ class RunInput:
         missing: str = "keep",
     ) -> pa.Table:
         """The state as one wide Arrow table, as `study.frame` gives it; selectors and the exact values go on record."""
+        frame = self._read(grain, features, columns, missing)
+        self._tell(frame, frame.table["rid"].to_numpy(), grain, columns, missing)
+        return frame.table
+
+    def samples(
+        self,
+        *,
+        grain: str | None = None,
+        features: Mapping[str, Selector] | None = None,
+        columns: Sequence[str] | None = None,
+        missing: str = "error",
+        read: Callable[[bytes], Any] | None = None,
+        transform: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> Samples:
+        """The state as samples for a DataLoader, as `study.samples` gives them; the rows that they are go on record."""
+        frame = self._read(grain, features, columns, "keep")
+        with self._session.reading() as on:
+            samples = make_samples(on, frame.table, missing=missing, read=read, transform=transform)
+        self._tell(frame, samples.rids, grain, columns, missing)
+        return samples
+
+    def _read(
+        self,
+        grain: str | None,
+        features: Mapping[str, Selector] | None,
+        columns: Sequence[str] | None,
+        missing: str,
+    ) -> Frame:
         self._refuse_asset("frame")
         with self._session.reading() as on:
-            frame = read_frame(
+            return read_frame(
                 on, dataset=self.reference, grain=grain, features=features, columns=columns, missing=missing
             )
-        rids = frame.table["rid"].to_numpy()
+
+    def _tell(
+        self, frame: Frame, rids: np.ndarray[Any, Any], grain: str | None, columns: Sequence[str] | None, missing: str
+    ) -> None:
         told: dict[str, Any] = {
             "grain": grain,
             "columns": list(columns) if columns is not None else None,
             "missing": missing,
-            "rows": frame.table.num_rows,
+            "rows": len(rids),
             "rows_digest": table_digest([Column("rid", "int", rids)], ["rid"]),
             "features": [_describe(used) for used in frame.used],
         }
         self._used.append(told)
         self._say(self.pin, {"frames": list(self._used)}, [_as_parquet(used.rows) for used in frame.used])
-        return frame.table
 
     def path(self) -> Path:
         """The file of an input that is an asset, to be read in place; its bytes are checked first."""

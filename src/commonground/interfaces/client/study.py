@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import pyarrow as pa
 
+from commonground.exchange.samples import Samples
 from commonground.interfaces.client.assets import Assets
 from commonground.interfaces.client.curating import Entities, Features, People, Vocabularies
 from commonground.interfaces.client.datasets import Datasets
@@ -19,6 +20,7 @@ from commonground.interfaces.client.run import Run
 from commonground.interfaces.client.tracking import track
 from commonground.operations.frames import read_frame
 from commonground.operations.plans import Committed, Plan
+from commonground.operations.samples import make_samples
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
 from commonground.structure.selectors import Selector
@@ -87,6 +89,22 @@ class Study:
         with self.session.reading(at) as on:
             frame = read_frame(on, dataset=dataset, grain=grain, features=features, columns=columns, missing=missing)
         return frame.table
+
+    def samples(
+        self,
+        table: pa.Table,
+        *,
+        missing: str = "error",
+        read: Callable[[bytes], Any] | None = None,
+        transform: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> Samples:
+        """The rows of a frame, or some of them, as samples for a DataLoader; pictures are decoded when asked for.
+
+        `missing` is "error", or "drop" to leave rows with an empty cell out. `read` makes something of a file's bytes
+        (without it a picture becomes an array), `transform` of a sample, which is a dict; see exchange/samples.py.
+        """
+        with self.session.reading() as on:
+            return make_samples(on, table, missing=missing, read=read, transform=transform)
 
     def run(
         self,
