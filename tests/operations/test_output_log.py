@@ -9,6 +9,7 @@ import pytest
 from commonground.identity import Mint
 from commonground.operations import output_log
 from commonground.operations.output_log import NAME, PARTS, OutputLog, log_asset
+from commonground.structure.screen import Screened, screen
 
 
 def kept(folder: Path) -> str:
@@ -76,6 +77,62 @@ def test_what_was_written_survives_the_process(tmp_path: Path) -> None:
     log.write("before\n")
     assert kept(tmp_path) == "before\n"
     assert OutputLog(tmp_path / "none").folder.name == "none"
+
+
+class Clock:
+    """A clock that goes on by a tick each time it is read."""
+
+    def __init__(self, tick: float) -> None:
+        self.now = 0.0
+        self.tick = tick
+
+    def __call__(self) -> float:
+        self.now += self.tick
+        return self.now
+
+
+def test_a_flood_waits_and_nothing_of_it_is_lost(tmp_path: Path) -> None:
+    """Lines that come faster than they can be screened wait in memory, and are all there in their order at the end."""
+    log = OutputLog(tmp_path, Clock(0.001))
+    lines = [f"line {number}\n" for number in range(2000)]
+    for line in lines:
+        log.write(line)
+    assert log._held
+    assert kept(tmp_path) == "".join(lines)[: len(kept(tmp_path))]
+    log.flush()
+    assert kept(tmp_path) == "".join(lines)
+    log.close()
+    assert kept(tmp_path) == "".join(lines)
+
+
+def test_most_of_a_flood_is_never_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what cannot be kept most is not screened, the gap is told, and a key cut in two by the gap leaves nothing."""
+    monkeypatch.setattr(output_log, "HEAD", 1000)
+    monkeypatch.setattr(output_log, "TAIL", 500)
+    clock = Clock(0.001)
+    looked_at = 0
+
+    def count(text: str) -> Screened:
+        nonlocal looked_at
+        looked_at += len(text)
+        clock.now += 1.0
+        return screen(text)
+
+    monkeypatch.setattr(output_log, "screen", count)
+    log = OutputLog(tmp_path, clock)
+    for number in range(20_000):
+        log.write(f"line {number}\n")
+    log.write("-----BEGIN RSA PRIVATE KEY-----\n")
+    for _ in range(60):
+        log.write("MIIEpAIBAAKCAQEA0m59l2u9iDnMbrXHfqkOrn2dVQ3vfBJqcDuFUK03d\n")
+    log.write("-----END RSA PRIVATE KEY-----\nlast\n")
+    log.close()
+    text = kept(tmp_path)
+    assert text.startswith("line 0\n")
+    assert text.endswith("last\n")
+    assert "was not kept" in text
+    assert "MIIEp" not in text
+    assert looked_at < 20_000
 
 
 def test_nothing_printed_is_no_asset(tmp_path: Path) -> None:

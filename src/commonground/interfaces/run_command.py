@@ -74,8 +74,8 @@ def _outer(session: Session) -> Rid | None:
 
 def _supervise(session: Session, argv: list[str], asked: Asked) -> int:
     begun = begin(session, asked, capture_command(session.ground.mint, argv))
-    progress = Progress(session, begun.writer, begun.execution)
     log = OutputLog(begun.folder)
+    progress = Progress(session, begun.writer, begun.execution, log)
     last = _LastWords()
     try:
         with _started(session, begun, argv) as process, _forwarding(process) as sent:

@@ -3,6 +3,10 @@
 In the folder of the run's spool lie `output.0`, the first `HEAD` bytes, and `output.1` and `output.2`, which take turns
 with `TAIL` bytes each: so at least the last `TAIL` bytes are there, whatever ends the process. Every write goes to the
 system at once and waits for no disk. A line that has no end yet is kept back, because a secret could be in two halves.
+
+To screen text takes longer than to print it. After a burst of `BURST_S` no more than `SHARE` of the time that passes
+goes into it: of a flood the newest lines wait in memory, and of those that would not be kept anyway most are never
+looked at.
 """
 
 from __future__ import annotations
@@ -10,6 +14,9 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +28,9 @@ HEAD: Final = 1 << 20
 TAIL: Final = 512 << 10
 LONGEST_LINE: Final = 16_384
 LONGEST_KEY: Final = 200
+BURST_S: Final = 0.25
+SHARE: Final = 0.1
+GAP: Final = "[... the middle of the output was not kept ...]"
 PARTS: Final = ("output.0", "output.1", "output.2")
 NAME: Final = "output.log"
 CELLS: Final = "cells.jsonl"
@@ -30,12 +40,18 @@ CELLS: Final = "cells.jsonl"
 class OutputLog:
     """Takes text in any pieces and keeps whole lines, screened."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder = folder
         self.removed = 0
         """How many secrets and identifiers were taken out."""
         self.failed = False
         """Whether something could not be written."""
+        self._clock = clock
+        self._budget = BURST_S
+        self._looked = clock()
+        self._held: deque[str] = deque()
+        self._held_size = 0
+        self._dropped = False
         self._waiting: dict[str, str] = {}
         self._in_key = 0
         self._part = 0
@@ -50,24 +66,65 @@ class OutputLog:
             if self._pid != os.getpid():
                 # What the parent had kept back is the parent's to write.
                 self._pid, self._waiting = os.getpid(), {}
+                self._held.clear()
+                self._held_size = 0
             lines, end, rest = (self._waiting.pop(stream, "") + text).rpartition("\n")
             if len(rest) > LONGEST_LINE:
                 lines, end, rest = lines + end + rest, "\n", ""
             if rest:
                 self._waiting[stream] = rest
             if lines or end:
-                self._keep(lines + end)
+                self._hold(lines + end)
+                if self._may_look() or (self._part == 0 and self._held_size > self._most_held):
+                    self.flush()
+
+    def flush(self) -> None:
+        """Write the whole lines that wait in memory, if any. Never raises."""
+        with self._lock:
+            if self._pid != os.getpid() or not self._held:
+                return
+            began = self._clock()
+            if self._dropped:
+                self._held.appendleft(f"{GAP}\n")
+                self._dropped = False
+            text = "".join(self._held)
+            self._held.clear()
+            self._held_size = 0
+            self._keep(text)
+            self._budget -= self._clock() - began
 
     def close(self) -> None:
         """Write what was kept back and close."""
         with self._lock:
             if self._pid == os.getpid():
                 for rest in self._waiting.values():
-                    self._keep(rest + "\n")
+                    self._hold(rest + "\n")
+                self.flush()
             self._waiting = {}
             if self._descriptor >= 0:
                 os.close(self._descriptor)
                 self._descriptor = -1
+
+    @property
+    def _most_held(self) -> int:
+        return 2 * TAIL
+
+    def _may_look(self) -> bool:
+        """Whether the screen has had less than its share of the time."""
+        now = self._clock()
+        self._budget = min(BURST_S, self._budget + (now - self._looked) * SHARE)
+        self._looked = now
+        return self._budget > 0
+
+    def _hold(self, text: str) -> None:
+        self._held.append(text)
+        self._held_size += len(text)
+        # Before the first part is full nothing is dropped: it is to hold the beginning.
+        while self._part and self._held_size > self._most_held and len(self._held) > 1:
+            lost = self._held.popleft()
+            self._held_size -= len(lost)
+            self._without_keys(lost)
+            self._dropped = True
 
     def _keep(self, text: str) -> None:
         clean = screen(self._without_keys(text))
@@ -128,7 +185,7 @@ def log_asset(folder: Path, execution: Rid, mint: Mint, *, more: str = "") -> di
         tails = tails if times[0] <= times[1] else tails[::-1]
     tail = b"".join(tails)
     # The part that was written over, if both have been in use, is what is missing between.
-    gap = b"\n[... the middle of the output was not kept ...]\n" if tails[0] and tails[1] else b""
+    gap = f"\n{GAP}\n".encode() if tails[0] and tails[1] else b""
     content = head + gap + tail + added
     if not content:
         return None

@@ -12,6 +12,7 @@ import threading
 from commonground.errors import CommonGroundError
 from commonground.identity import Rid
 from commonground.operations.delivery import show_progress
+from commonground.operations.output_log import OutputLog
 from commonground.operations.run_spool import RunWriter
 from commonground.operations.session import Session
 
@@ -21,7 +22,8 @@ EVERY_S = 10.0
 class Progress:
     """Shows the progress of one run until it is stopped."""
 
-    def __init__(self, session: Session, writer: RunWriter, execution: Rid) -> None:
+    def __init__(self, session: Session, writer: RunWriter, execution: Rid, log: OutputLog | None = None) -> None:
+        self._log = log
         self._session = session
         self._writer = writer
         self._execution = execution
@@ -35,6 +37,8 @@ class Progress:
         with self._busy:
             if self._stopped:
                 return
+            if self._log is not None:
+                self._log.flush()
             self._writer.sync()
             try:
                 self._place = show_progress(self._session, self._writer.path, self._execution, self._place)

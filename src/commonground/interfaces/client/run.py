@@ -99,7 +99,8 @@ class Run:
                 self._capture = Capture(OutputLog(self._begun.folder))
                 self._capture.start()
             self._catch_signal()
-        self._progress = Progress(self._session, self._begun.writer, self._begun.execution)
+        log = self._capture.kept if self._capture is not None else None
+        self._progress = Progress(self._session, self._begun.writer, self._begun.execution, log)
         return self
 
     def __exit__(
