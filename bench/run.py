@@ -32,6 +32,7 @@ CASES = {
     "lineage": ("lineage", "lineage"),
     "start": ("starting", "starting"),
     "memory": ("memory", "memory"),
+    "writers": ("writers", "writers"),
 }
 SECONDS = 900
 

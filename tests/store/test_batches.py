@@ -114,6 +114,38 @@ def test_an_interrupted_staging_can_begin_again(database, change):
     assert len(live(database, value_int)) == 1
 
 
+def test_a_batch_that_was_staged_anew_is_not_published_for_the_first(database, change):
+    """Two processes commit one plan: the rows of the second are never given the header of the first."""
+    first = batches.stage(database, value_int, 78, {"entity": [1, 2], "value": [1, 2]})
+    second = batches.stage(database, value_int, 78, {"entity": [1, 2], "value": [1, 2]})
+    with pytest.raises(Conflict), change() as tx:
+        batches.publish(tx, first, 900, None)
+    assert live(database, value_int) == []
+    with change() as tx:
+        batches.publish(tx, second, 900, None)
+    assert len(live(database, value_int)) == 2
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), gaps=st.sets(st.sampled_from(["value", "rater", "at", "adjudicated"])))
+def test_many_numbers_come_back_as_they_were_given(database, change, data, gaps):
+    """Enough rows for each engine's bulk path, numbers from end to end, nulls in any of the columns."""
+    rows = 60
+    ints = st.integers(-(1 << 63), (1 << 63) - 1)
+    reals = st.floats(allow_nan=False)
+    columns = {"entity": data.draw(st.lists(ints, min_size=rows, max_size=rows))}
+    for name in ("value", "rater", "at", "adjudicated"):
+        kind = reals if name == "value" else ints
+        cell = st.one_of(st.none(), kind) if name in gaps else kind
+        columns[name] = data.draw(st.lists(cell, min_size=rows, max_size=rows))
+    with change() as tx:
+        batch = 20_000 + tx.change
+        batches.publish(tx, batches.write(tx, value_real, batch, columns), batch, None)
+    found = live(database, value_real, batch)
+    assert {name: [row._mapping[name] for row in found] for name in columns} == columns
+    assert {row.reason for row in found} == {None}
+
+
 def test_a_batch_of_nothing_is_a_batch(database, change):
     """Zero rows can be staged and published."""
     staged = batches.stage(database, value_int, 76, {"entity": [], "value": []})

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from commonground.errors import Busy, Conflict, Corrupt, StorageError, StorageFull
 from commonground.store import changes, faults, schema, tables
+from commonground.store.bulk import insert_rows
 from commonground.store.database import Database
 from commonground.store.schema import Field
 
@@ -223,6 +224,40 @@ def test_every_connection_is_durable_and_safe(database):
             wanted = {"jit": "off", "timezone": "UTC", "transaction_isolation": "repeatable read"}
             found = {name: connection.exec_driver_sql(f"SHOW {name}").scalar() for name in wanted}
     assert found == wanted
+
+
+def test_only_drafts_do_not_wait_for_the_disk(database):
+    """A draft is committed without its own sync, and no connection of drafts is ever one of changes."""
+    for _ in "12":
+        with database.draft() as connection:
+            assert waits(connection) is False
+        with database.write() as connection:
+            assert waits(connection) is True
+
+
+def waits(connection: sa.Connection) -> bool:
+    """Whether a commit on this connection waits for the disk; the tests' server waits for nobody unless told here."""
+    if connection.dialect.name == "sqlite":
+        return bool(connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2)
+    told = "SELECT source FROM pg_settings WHERE name = 'synchronous_commit'"
+    return bool(connection.exec_driver_sql(told).scalar() != "session")
+
+
+def test_drafts_wait_for_a_change_on_sqlite_alone(database):
+    """While a change holds the lock a draft is committed beside it on PostgreSQL, and on SQLite right after it."""
+    done = threading.Event()
+
+    def write_draft():
+        with database.draft() as connection:
+            insert_rows(connection, schema.meta, ["key", "value"], [("draft", "1")])
+        done.set()
+
+    drafting = threading.Thread(target=write_draft)
+    with database.write():
+        drafting.start()
+        assert done.wait(0.5 if database.dialect == "sqlite" else 10) is (database.dialect == "postgresql")
+    drafting.join(10)
+    assert done.is_set()
 
 
 def test_a_password_is_not_shown():

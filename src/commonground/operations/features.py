@@ -130,7 +130,7 @@ def plan_annotate(
     if at is not None:
         columns["at"] = list(at)
     if adjudicated:
-        columns["adjudicated"] = [1] * len(rids)
+        columns["adjudicated"] = np.ones(len(rids), dtype=np.int64)
     return Plan(
         id=plan_id,
         verb="feature annotate",
@@ -188,6 +188,8 @@ def check_values(
         stored = [None if value is None else words[name_key(str(value))] for value in values]
     else:
         stored = read_values(feature.name, feature.holds, values)
+    if feature.lowest is None and feature.highest is None and None not in stored:
+        return stored
     faults = []
     for row, value in enumerate(stored):
         if value is None and not (reasons is not None and reasons[row]):
@@ -244,29 +246,30 @@ def _entities(
     kind: EntityType,
     keys: Sequence[str] | None,
     given: Sequence[Rid] | np.ndarray[Any, Any] | None,
-) -> list[Rid]:
+) -> np.ndarray[Any, np.dtype[np.int64]]:
     if (keys is None) == (given is None):
         raise InvalidInput("Name the entities by key or by rid, one of the two.")
     if keys is not None:
-        return [int(rid) for rid in name_entities(on, kind, keys)]
-    rids = [int(rid) for rid in (given if given is not None else [])]
-    known = set(entities.list_entities(on.view, kind, None if len(rids) > 5_000 else rids)["rid"])  # noqa: PLR2004 - one scan instead of many look-ups
-    missing_rids = [rid for rid in rids if rid not in known]
-    if missing_rids:
-        raise NotFound(f"{len(missing_rids)} of the ids are no {kind.name}.")
+        return name_entities(on, kind, keys)
+    rids = np.array([] if given is None else given, dtype=np.int64)
+    # Beyond some thousands one scan is quicker than many look-ups.
+    listed = entities.list_entities(on.view, kind, None if len(rids) > 5_000 else rids.tolist())["rid"]  # noqa: PLR2004
+    unknown = ~np.isin(rids, np.array(listed, dtype=np.int64))
+    if unknown.any():
+        raise NotFound(f"{int(unknown.sum())} of the ids are no {kind.name}.")
     return rids
 
 
 def _raters(
     on: Reading,
     kind: EntityType,
-    rids: Sequence[Rid],
+    rids: np.ndarray[Any, np.dtype[np.int64]],
     rater: str | None,
     slots: Sequence[str] | None,
     slot_scope: str | None,
     *,
     computed: bool,
-) -> tuple[list[Rid] | None, list[people.Slot]]:
+) -> tuple[np.ndarray[Any, np.dtype[np.int64]] | list[Rid] | None, list[people.Slot]]:
     if computed:
         if rater or slots:
             raise InvalidInput("Values that an execution computed have no rater.")
@@ -275,10 +278,10 @@ def _raters(
         person = people.get_person(on.view, rater).rid if rater else on.actor.person
         if person is None:
             raise InvalidInput("A value needs a rater.")
-        return [person] * len(rids), []
+        return np.full(len(rids), person, dtype=np.int64), []
     if rater:
         raise InvalidInput("Name one rater, or a reader for each value; not both.")
-    return _slots(on, kind, rids, slots, slot_scope)
+    return _slots(on, kind, rids.tolist(), slots, slot_scope)
 
 
 def _slots(

@@ -23,9 +23,9 @@ import sqlalchemy as sa
 from commonground.errors import Conflict, InvalidInput
 from commonground.identity import Rid
 from commonground.store import schema
-from commonground.store.bulk import insert_rows
-from commonground.store.canonical import batch_row_digests
-from commonground.store.canonical_words import Column, ColumnType
+from commonground.store.bulk import Cells, insert_cells, insert_rows
+from commonground.store.canonical import as_words, batch_row_digests, batch_word_digests
+from commonground.store.canonical_words import NAN_WORD, Arrayed, Column, ColumnType
 from commonground.store.database import Database
 from commonground.store.faults import point
 from commonground.store.processes import this_process
@@ -33,6 +33,7 @@ from commonground.store.transaction import SALT_BYTES, Shell, Transaction
 
 CHUNK_ROWS = 20_000
 ROWS = b"rows1"
+_PLAIN = {str, bytes, type(None)}
 
 Columns = Mapping[str, "Sequence[Any] | np.ndarray[Any, Any]"]
 
@@ -51,6 +52,8 @@ class StagedBatch:
     """Name and type of each column they were written with, as JSON."""
     digest: bytes
     """SHA-256 over the row digests in order."""
+    mark: int | None = None
+    """The time at which its staging began, by which it knows its own rows; None if it was written in the change."""
 
 
 def count_rows(columns: Columns) -> int:
@@ -69,22 +72,19 @@ def stage(
     progress: Callable[[int], None] = lambda _: None,
 ) -> StagedBatch:
     """Write the rows in chunks, each its own short transaction, so that others write in between."""
-    total = count_rows(columns)
+    total, mark = count_rows(columns), time.time_ns() // 1000
     combined = hashlib.sha256(ROWS)
     with database.write() as connection:
         _forget(connection, table, batch)
-        mark = json.dumps(dataclasses.asdict(this_process()), sort_keys=True)
+        process = json.dumps(dataclasses.asdict(this_process()), sort_keys=True)
         insert_rows(
-            connection,
-            schema.staging,
-            ["batch", "name", "process", "at"],
-            [(batch, table.name, mark, time.time_ns() // 1000)],
+            connection, schema.staging, ["batch", "name", "process", "at"], [(batch, table.name, process, mark)]
         )
     try:
         for first in range(0, total, CHUNK_ROWS):
             rows = min(CHUNK_ROWS, total - first)
             prepared = _prepare(table, columns, first, rows)
-            with database.write() as connection:
+            with database.draft() as connection:
                 point("batch.stage")
                 _write_chunk(connection, table, batch, prepared)
             combined.update(b"".join(prepared.digests))
@@ -92,7 +92,7 @@ def stage(
     except InvalidInput:
         discard(database, table, batch)
         raise
-    return StagedBatch(batch, table.name, total, _columns_told(table), combined.digest())
+    return StagedBatch(batch, table.name, total, _columns_told(table), combined.digest(), mark)
 
 
 def discard(database: Database, table: sa.Table, batch: Rid) -> None:
@@ -138,7 +138,12 @@ def publish(tx: Transaction, staged: StagedBatch, subject: Rid, origin: Rid | No
             }
         ],
     )
-    tx.connection.execute(sa.delete(schema.staging).where(schema.staging.c.batch == staged.batch))
+    if staged.mark is None:
+        return
+    known = schema.staging
+    own = sa.delete(known).where(known.c.batch == staged.batch, known.c.at == staged.mark)
+    if not tx.connection.execute(own).rowcount:
+        raise Conflict("Another process prepared the same plan meanwhile.", todo="Commit the plan again.")
 
 
 def retire(tx: Transaction, rids: Sequence[Rid], rows: Sequence[tuple[Rid, int]]) -> None:
@@ -195,8 +200,7 @@ def row_digests(salts: bytes, told: str, rows: Sequence[Mapping[Any, Any]]) -> l
 @dataclass(frozen=True, slots=True)
 class _Chunk:
     first: int
-    names: list[str]
-    tuples: list[tuple[Any, ...]]
+    cells: dict[str, Cells]
     salts: bytes
     digests: list[bytes]
 
@@ -215,30 +219,30 @@ def _prepare(table: sa.Table, columns: Columns, first: int, rows: int) -> _Chunk
     if unknown:
         raise InvalidInput(f"{table.name} has no column {', '.join(sorted(unknown))}.")
     salts = os.urandom(SALT_BYTES * rows)
-    told: list[Column] = []
-    lists: list[Sequence[Any]] = [range(first, first + rows)]
-    names = ["ordinal"]
+    told = []
     for field in fields:
-        kind = schema.field_type(field)
+        kind = cast("ColumnType", schema.field_type(field))
         values = columns[field.name][first : first + rows] if field.name in columns else [None] * rows
-        column = Column(field.name, cast("ColumnType", kind), values)
-        told.append(column)
-        if field.name in columns:
-            names.append(field.name)
-            lists.append(_bindable(column))
-    digests = batch_row_digests(salts, told)
-    return _Chunk(first, names, list(zip(*lists, strict=True)), salts, digests)
+        told.append(Column(field.name, kind, values))
+    contents = as_words(told)
+    cells: dict[str, Cells] = {"ordinal": Cells(np.arange(first, first + rows))}
+    cells |= {one.name: _cells(one, words) for one, words in zip(told, contents, strict=True) if one.name in columns}
+    return _Chunk(first, cells, salts, batch_word_digests(salts, told, contents))
 
 
-def _bindable(column: Column) -> list[Any]:
-    """The values as both engines keep them: plain Python, no -0.0; refuses NaN."""
-    values = column.values.tolist() if isinstance(column.values, np.ndarray) else list(column.values)
+def _cells(column: Column, words: Arrayed) -> Cells:
+    """The values as both engines keep them: the words of numbers, so that there is no -0.0; refuses NaN."""
+    missing = None if words.valid.all() else ~words.valid
     if column.type == "real":
-        if any(value != value for value in values):  # noqa: PLR0124 - only NaN differs from itself
+        if bool((words.words[words.valid] == NAN_WORD).any()):
             raise InvalidInput(f"{column.name}: NaN is not a value.", todo="Leave it out, or say why it is missing.")
-        return [value + 0.0 if isinstance(value, float) else _plain(value) for value in values]
-    plain = {type(value) for value in values} <= {int, str, bytes, float, type(None)}
-    return values if plain else [_plain(value) for value in values]
+        return Cells(words.words.view(np.float64), missing)
+    if column.type == "int":
+        return Cells(words.words, missing)
+    if not words.valid.any():
+        return Cells(words.words, missing)
+    values = column.values.tolist() if isinstance(column.values, np.ndarray) else list(column.values)
+    return Cells([_plain(value) for value in values] if set(map(type, values)) - _PLAIN else values)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a row
@@ -246,10 +250,6 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a row
 
 
 def _write_chunk(connection: sa.Connection, table: sa.Table, batch: Rid, chunk: _Chunk) -> None:
-    insert_rows(connection, table, chunk.names, chunk.tuples, [("batch", batch)])
-    insert_rows(
-        connection,
-        schema.batch_chunk,
-        ["batch", "first", "rows", "salts"],
-        [(batch, chunk.first, len(chunk.tuples), chunk.salts)],
-    )
+    insert_cells(connection, table, chunk.cells, [("batch", batch)])
+    told = (batch, chunk.first, len(chunk.digests), chunk.salts)
+    insert_rows(connection, schema.batch_chunk, ["batch", "first", "rows", "salts"], [told])

@@ -53,7 +53,9 @@ __all__ = [
     "SALT_BYTES",
     "Column",
     "ColumnType",
+    "as_words",
     "batch_row_digests",
+    "batch_word_digests",
     "combine",
     "encode",
     "row_digest",
@@ -111,9 +113,19 @@ def batch_row_digests(salts: bytes, columns: Sequence[Column]) -> list[bytes]:
 
     Raises InvalidInput for salts of another length, columns of unequal length and values that do not fit their type.
     """
-    rows = _check_one_table(columns)
+    return batch_word_digests(salts, columns, as_words(columns))
+
+
+def as_words(columns: Sequence[Column]) -> list[Arrayed]:
+    """The columns of one table as words and tails; raises InvalidInput as `batch_row_digests` does."""
+    _check_one_table(columns)
+    return [cast("Arrayed", content) for content in _all_words(columns, small=False)]
+
+
+def batch_word_digests(salts: bytes, columns: Sequence[Column], contents: Sequence[Arrayed]) -> list[bytes]:
+    """The digests of `batch_row_digests` for columns that were made words already by `as_words`."""
+    rows = len(columns[0].values) if columns else 0
     _check_salts(salts, rows)
-    contents = [cast("Arrayed", content) for content in _all_words(columns, small=False)]
     headings = struct.pack("<I", len(columns)) + b"".join(map(_heading, columns))
     prefix = b"brow1" + hashlib.sha256(b"bcols1" + headings).digest()
     cells_at = len(prefix) + SALT_BYTES
@@ -129,7 +141,7 @@ def batch_row_digests(salts: bytes, columns: Sequence[Column]) -> list[bytes]:
             at = cells_at + _CELL * position
             filled[:, at] = content.valid[part]
             filled[:, at + 1 : at + _CELL] = content.words[part].astype("<i8").view(np.uint8).reshape(-1, 8)
-        tails = [content.tails[part] for content in contents if content.tails]
+        tails = [content.tails[part] for content in contents if content.tails and content.valid.any()]
         digests += _hashed(filled.tobytes(), filled.shape[1], tails)
     return digests
 

@@ -96,7 +96,7 @@ def listed(column: Column) -> Listed:
         tails.append(tail)
     if faults:
         raise InvalidInput(UNFIT, faults=faults)
-    return Listed(valid, words, tails if column.type in {"text", "bytes"} else [])
+    return Listed(valid, words, tails if _has_tails(column) else [])
 
 
 def arrayed(column: Column) -> Arrayed:
@@ -119,7 +119,8 @@ def _values(column: Column) -> list[object]:
 def _array_fault(values: npt.NDArray[np.generic]) -> str:
     if values.ndim != 1:
         return f"the array has {values.ndim} dimensions, not one"
-    if isinstance(values, np.ma.MaskedArray):
+    # By name, because to ask numpy for its masked arrays is to import them, which nothing else here needs.
+    if any(kind.__name__ == "MaskedArray" for kind in type(values).__mro__):
         return "a masked array is not taken; give its data as the values and its mask as the missing rows"
     if values.dtype.kind not in _ARRAY_KINDS:
         return f"an array of {values.dtype} is not taken; give integers, floats, booleans, text or objects"
@@ -144,19 +145,28 @@ def _from_array(column: Column) -> Arrayed | None:
 
 def _from_list(column: Column, values: list[object]) -> Arrayed | None:
     """A whole list at once, or None if its values have to be looked at one by one."""
-    plain = _PLAIN[column.type]
-    if not set(map(type, values)) <= {plain, NoneType}:
+    plain, rows = _PLAIN[column.type], len(values)
+    types = set(map(type, values))
+    if not types <= {plain, NoneType}:
         return None
-    valid = np.fromiter((value is not None for value in values), np.bool_, len(values))
-    filled = [plain() if value is None else value for value in values]
+    if plain not in types:
+        return Arrayed(np.zeros(rows, np.bool_), np.zeros(rows, np.int64), [b""] * rows if _has_tails(column) else [])
+    valid, filled = np.ones(rows, np.bool_), values
+    if NoneType in types:
+        valid = np.fromiter((value is not None for value in values), np.bool_, rows)
+        filled = [plain() if value is None else value for value in values]
     try:
-        if column.type in {"text", "bytes"}:
+        if _has_tails(column):
             tails = [_text(text) for text in cast("list[str]", filled)] if plain is str else cast("list[bytes]", filled)
             return Arrayed(valid, np.fromiter(map(len, tails), np.int64, len(tails)), tails)
         words = _real_words(np.array(filled, np.float64)) if plain is float else np.array(filled, np.int64)
     except (ValueError, OverflowError):
         return None
     return Arrayed(valid, words, [])
+
+
+def _has_tails(column: Column) -> bool:
+    return column.type in {"text", "bytes"}
 
 
 def _real_words(values: npt.NDArray[np.number]) -> npt.NDArray[np.int64]:

@@ -11,7 +11,7 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,11 +45,13 @@ class Database:
             module = sqlite_driver.load_driver()
             self._reader = _sqlite_engine(self._path, module, "BEGIN")
             self._writer = _sqlite_engine(self._path, module, "BEGIN IMMEDIATE")
+            # An engine of its own, so that no connection that was opened for drafts ever commits a change.
+            self._drafter = _sqlite_engine(self._path, module, "BEGIN IMMEDIATE", ("PRAGMA synchronous=NORMAL",))
         else:
             self._path = None
             target = self.url.set(drivername="postgresql+psycopg")
             self._reader = _postgres_engine(target, "REPEATABLE READ")
-            self._writer = _postgres_engine(target, "READ COMMITTED")
+            self._writer = self._drafter = _postgres_engine(target, "READ COMMITTED")
 
     @property
     def path(self) -> Path | None:
@@ -79,6 +81,23 @@ class Database:
                 if self.dialect == "postgresql":
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
                 point("changes.lock")
+                yield connection
+                point("database.before_commit")
+            point("database.after_commit")
+
+    @contextlib.contextmanager
+    def draft(self) -> Iterator[sa.Connection]:
+        """A connection for new rows that nothing refers to yet; leaving it commits without waiting for the disk.
+
+        A crash may take drafts away, the newest first, until the next change is saved: its sync covers all before it.
+        On PostgreSQL drafts are written beside changes, on SQLite in turn with them. Raises as `write` does.
+        """
+        self._refuse_fork(self._process)
+        with _clear_errors(), self._queue(), self._drafter.connect() as connection:
+            point("database.begin")
+            with connection.begin():
+                if self.dialect == "postgresql":
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 yield connection
                 point("database.before_commit")
             point("database.after_commit")
@@ -116,8 +135,8 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
-        self._reader.dispose()
-        self._writer.dispose()
+        for engine in (self._reader, self._writer, self._drafter):
+            engine.dispose()
         if self._path is not None and _opened_by.get(self._path) == os.getpid():
             del _opened_by[self._path]
 
@@ -140,7 +159,7 @@ def _lock(descriptor: int) -> None:
             return
 
 
-def _sqlite_engine(path: Path, module: ModuleType, begin: str) -> sa.Engine:
+def _sqlite_engine(path: Path, module: ModuleType, begin: str, more: Sequence[str] = ()) -> sa.Engine:
     engine = sa.create_engine(
         f"sqlite:///{path}",
         module=module,
@@ -153,6 +172,8 @@ def _sqlite_engine(path: Path, module: ModuleType, begin: str) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection
         sqlite_driver.configure(connection)
+        for pragma in more:
+            connection.execute(pragma)
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
