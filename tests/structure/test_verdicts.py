@@ -213,3 +213,34 @@ def test_a_run_without_results_says_so() -> None:
     """That a run without metric, value and file is identical means only that it runs."""
     assert any("only that it runs" in fact for fact in verdict_on(Figures(), Figures()).facts)
     assert verdict_on(metrics(auc=1.0), metrics(auc=1.0)).facts == ()
+
+
+def test_a_tolerance_of_ones_own_holds_in_every_comparison() -> None:
+    """With 5 %, .90 and .92 agree: one re-run is enough, two that differ by less do not vary, and it is on record."""
+    recorded, near, nearer = metrics(auc=0.90), metrics(auc=0.92), metrics(auc=0.93)
+    assert not needs_another(recorded, [near], 0.05)
+    for reruns in ([near], [near, nearer]):
+        verdict = judge(recorded, reruns, (), (), level=Level.REBUILT, tolerance=0.05)
+        assert (verdict.outcome, verdict.tolerance, verdict.level) == (Outcome.WITHIN, 0.05, Level.REBUILT)
+
+
+def test_the_re_run_that_departs_most_is_the_one_shown() -> None:
+    """Of two re-runs that agree with one another, the one beyond the tolerance is told, whichever came first."""
+    recorded, beyond, inside = metrics(auc=1.0), metrics(auc=1.12), metrics(auc=1.09)
+    for reruns in ([beyond, inside], [inside, beyond]):
+        verdict = judge(recorded, reruns, (), (), level=Level.SAME, tolerance=0.1)
+        assert verdict.outcome is Outcome.DIFFERENT
+        assert [one.new for one in verdict.departures] == ["1.12"]
+
+
+@pytest.mark.parametrize(
+    "figures", [metrics(auc=0.9), Figures(values={"Nodule.score": {1: 0.5}}), Figures(outputs={"model": "a"})]
+)
+def test_any_result_is_a_result(figures: Figures) -> None:
+    """A run that left only a metric, only values or only a file is not told to have left nothing."""
+    assert verdict_on(figures, figures).facts == ()
+
+
+def test_only_files_are_told_to_have_other_bytes() -> None:
+    """A metric that is off by less than the tolerance is no file with other bytes."""
+    assert verdict_on(metrics(auc=0.9), metrics(auc=0.9 * (1 + 1e-12))).facts == ()
