@@ -225,19 +225,30 @@ def load_state(on: Reading, pinned: Pinned) -> State:
         return State(measure_manifest(view, scope), on, live)
 
 
-def read_files(on: Reading, *, version: str) -> list[dict[str, Any]]:
-    """The Parquet files of a released version, in place, for any engine that reads Parquet."""
+def read_files(on: Reading, *, version: str, check: bool = False) -> list[dict[str, Any]]:
+    """The Parquet files of a released version, in place, for any engine that reads Parquet.
+
+    `columns` leads from the names in the files to the names that people gave. Rows that were erased are in none of the
+    files. With `check` the bytes of each file are read and compared with their digest first: raises Corrupt.
+    """
     pinned = pin(on.view, version)
     if pinned.version is None:
         raise InvalidInput(f"{pinned} is not released, so it has no files yet.", todo="Release it first.")
     manifest = load_manifest(on.view, on.ground.blobs, pinned.version.manifest)
-    labels = {table["name"]: table["label"] for table in manifest.content["tables"]}
+    told = {table["name"]: table for table in manifest.content["tables"]}
+    if check:
+        for part in manifest.parts:
+            with on.ground.blobs.open_verified(part.blob):
+                pass
     return [
         {
-            "table": labels[part.table],
+            "table": told[part.table]["label"],
             "rows": part.rows - part.erased,
             "bytes": part.bytes,
             "path": str(on.ground.blobs.path(part.blob)),
+            "columns": {
+                column["name"]: column.get("label") or column["name"] for column in told[part.table]["columns"]
+            },
         }
         for part in manifest.parts
     ]

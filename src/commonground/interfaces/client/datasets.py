@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
 from commonground.identity import Rid
+from commonground.interfaces.client.version_tables import VersionTable, gather_tables
 from commonground.operations.plans import Committed
 from commonground.operations.releases import DatasetState, Difference
 from commonground.operations.session import Session
 from commonground.structure.selectors import Selector
+
+
+class Drawing(TypedDict, total=False):
+    """How entities are drawn into parts; everything may be left out."""
+
+    seed: int
+    """The same seed gives the same parts; 0 by default."""
+    group: str | None
+    """The column whose equal values stay together; the owning entity by default, "none" for none."""
+    stratify: str | None
+    """The column or feature whose values are spread evenly."""
+    selector: Selector | None
+    """The rule that turns the values of that feature into one."""
+    why: str | None
+    """The reason, in your words."""
 
 
 class Datasets:
@@ -110,57 +126,24 @@ class Datasets:
         found: Difference = self._session.read("dataset diff", old=old, new=new)
         return found
 
-    def files(self, version: str) -> list[dict[str, Any]]:
-        """The Parquet files of a released version, in place."""
-        found: list[dict[str, Any]] = self._session.read("dataset files", version=version)
+    def files(self, version: str, *, check: bool = False) -> list[dict[str, Any]]:
+        """The Parquet files of a released version, in place; see `tables`."""
+        found: list[dict[str, Any]] = self._session.read("dataset files", version=version, check=check)
         return found
 
-    def split(
-        self,
-        dataset: str,
-        shares: Mapping[str, float],
-        *,
-        seed: int = 0,
-        group: str | None = None,
-        stratify: str | None = None,
-        selector: Selector | None = None,
-        why: str | None = None,
-    ) -> Committed:
-        """Split a state into datasets `dataset-part`, so that no group (the owning entity by default) is divided."""
-        return self._session.write(
-            "dataset split",
-            why=why,
-            dataset=dataset,
-            shares=shares,
-            seed=seed,
-            group=group,
-            stratify=stratify,
-            selector=selector,
-        )
+    def tables(self, version: str, *, check: bool = True) -> dict[str, VersionTable]:
+        """The tables of a released version by name, to be read lazily from their Parquet files.
+
+        The bytes of all files are compared with their digests first, which `check=False` leaves out.
+        """
+        return gather_tables(self.files(version, check=check))
+
+    def split(self, dataset: str, shares: Mapping[str, float], **how: Unpack[Drawing]) -> Committed:
+        """Split a state into datasets `dataset-part`, so that no group is divided; for `how` see `Drawing`."""
+        return self._session.write("dataset split", dataset=dataset, shares=shares, **how)
 
     def subsample(
-        self,
-        dataset: str,
-        name: str,
-        *,
-        size: int | None = None,
-        share: float | None = None,
-        seed: int = 0,
-        group: str | None = None,
-        stratify: str | None = None,
-        selector: Selector | None = None,
-        why: str | None = None,
+        self, dataset: str, name: str, *, size: int | None = None, share: float | None = None, **how: Unpack[Drawing]
     ) -> Committed:
-        """Draw a part of a state as a dataset of its own."""
-        return self._session.write(
-            "dataset subsample",
-            why=why,
-            dataset=dataset,
-            name=name,
-            size=size,
-            share=share,
-            seed=seed,
-            group=group,
-            stratify=stratify,
-            selector=selector,
-        )
+        """Draw a part of a state, by size or share, as a dataset of its own; for `how` see `Drawing`."""
+        return self._session.write("dataset subsample", dataset=dataset, name=name, size=size, share=share, **how)

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 import pyarrow as pa
 
 from commonground.exchange.samples import Samples
+from commonground.identity import Rid
 from commonground.interfaces.client.assets import Assets
 from commonground.interfaces.client.curating import Entities, Features, People, Vocabularies
 from commonground.interfaces.client.datasets import Datasets
@@ -23,6 +24,7 @@ from commonground.operations.plans import Committed, Plan
 from commonground.operations.samples import make_samples
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
+from commonground.structure.parameters import flatten
 from commonground.structure.selectors import Selector
 
 P = ParamSpec("P")
@@ -114,12 +116,30 @@ class Study:
         params: Mapping[str, Any] | None = None,
         name: str | None = None,
         scratch: bool | None = None,
+        parent: Run | Rid | str | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> Run:
         """A run, to be used with `with`: one truthful execution of whatever happens inside the block.
 
-        `intent` says what it is to find out; `inputs` are pinned to exact versions; `scratch` marks a try.
+        `intent` says what it is to find out; `inputs` are pinned to exact versions; `scratch` marks a try. `parent` is
+        the run that it is part of, by itself, id or name (inside another run it is that one); `details` is what else is
+        to be on record, as plain values. Raises NotFound for an unknown parent, InvalidInput for details of objects.
         """
-        return Run(self.session, intent=intent, inputs=inputs, params=params, name=name, scratch=scratch)
+        flatten(details or {})
+        if isinstance(parent, Run):
+            parent = parent.rid
+        elif isinstance(parent, str):
+            parent = int(self.session.read("execution get", execution=parent).execution.rid)
+        return Run(
+            self.session,
+            intent=intent,
+            inputs=inputs,
+            params=params,
+            name=name,
+            scratch=scratch,
+            parent=parent,
+            details=details,
+        )
 
     def track(self, **asked: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:  # noqa: ANN401 - what `run` takes
         """A decorator that makes each call of a function a run, with its arguments as parameters."""

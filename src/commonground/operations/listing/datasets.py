@@ -107,7 +107,10 @@ VERBS: tuple[Verb, ...] = (
         "List the Parquet files of a released version.",
         "reader",
         writes=False,
-        params=(Param("version", "The version, such as nodules@1.0.0.", required=True, positional=True),),
+        params=(
+            Param("version", "The version, such as nodules@1.0.0.", required=True, positional=True),
+            Param("check", "Read all bytes first, and compare them with what was recorded.", type="bool"),
+        ),
     ),
     Verb(
         "dataset split",
