@@ -30,8 +30,8 @@ os.environ.setdefault("CG_TEST_RUN", "1")
 os.environ.setdefault("CG_PERSON", "Tester")
 
 from commonground.operations.session import Session  # noqa: E402
-from commonground.operations.studies import create_study  # noqa: E402
 from commonground.store.ground import Ground  # noqa: E402
+from kept_studies import KeptStudy, database_on, empty  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -65,31 +65,36 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def kept_database(postgres_server: str) -> Iterator[str]:
     """The address of one database for all tests of this process: to make one takes half a second."""
-    name = f"cg_{os.urandom(6).hex()}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    head, _, query = postgres_server.partition("?")
-    yield f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with database_on(postgres_server) as address:
+        yield address
 
 
 @pytest.fixture
 def postgres_url(kept_database: str) -> str:
     """The address of an empty database."""
     with psycopg.connect(kept_database, autocommit=True) as connection:
-        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-        connection.execute(f"{others} AND pid <> pg_backend_pid()")
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
+        empty(connection)
     return kept_database
+
+
+@pytest.fixture(scope="session")
+def kept_file_study(tmp_path_factory: pytest.TempPathFactory) -> KeptStudy:
+    """A new study that is a folder and nothing else."""
+    return KeptStudy(tmp_path_factory.mktemp("kept") / "study")
+
+
+@pytest.fixture(scope="session")
+def kept_server_study(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptStudy]:
+    """A new study in a database of the server."""
+    with database_on(postgres_server) as address:
+        yield KeptStudy(tmp_path_factory.mktemp("kept") / "study", address)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def session(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session]:
     """A session of the owner in a new, empty study, on each engine."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    opened = create_study(tmp_path / "study", name="Test study", url=url)
+    kept = "kept_server_study" if request.param == "postgresql" else "kept_file_study"
+    opened = request.getfixturevalue(kept).renew(tmp_path / "study")
     yield opened
     opened.ground.close()
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 
 from commonground.identity import Actor
-from commonground.store import changes, migrations, schema, tables
+from commonground.store import changes, migrations, tables
 from commonground.store.database import Database
 from commonground.store.schema import Field
 from commonground.store.transaction import Transaction
 from commonground.structure import tables as structural
+from kept_studies import KeptDatabase, database_on
 
 THING = "t_thing"
 FIELDS = [
@@ -50,47 +50,28 @@ def make_tables(address: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def kept_address(postgres_server: str) -> Iterator[str]:
-    """One PostgreSQL database for all of these tests, emptied after each: making one takes half a second."""
-    name = f"cg_kept_{os.urandom(6).hex()}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    head, _, query = postgres_server.partition("?")
-    address = f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
-    make_tables(address)
-    yield address
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+def kept_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with all tables, made once."""
+    path = tmp_path_factory.mktemp("kept") / "catalogue.sqlite"
+    make_tables(f"sqlite:///{path}")
+    return path
 
 
-def empty_again(address: str) -> None:
-    """Take out all rows, and the tables that a test made, so that the database is as `make_tables` left it."""
-    opened = Database(address)
-    with opened.write() as connection:
-        names = set(sa.inspect(connection).get_table_names())
-        system = {*schema.metadata.tables, "text_doc"}
-        for name in names - system:
-            connection.exec_driver_sql(f'DROP TABLE "{name}"')
-        for name in system & names:
-            connection.exec_driver_sql(f'DELETE FROM "{name}"')
-        for column in {c["name"] for c in sa.inspect(connection).get_columns("meta")} - {"key", "value"}:
-            connection.exec_driver_sql(f'ALTER TABLE meta DROP COLUMN "{column}"')
-        migrations.write_meta(connection, "schema", str(migrations.NEWEST))
-        tables.declare(connection, THING, FIELDS)
-    opened.close()
+@pytest.fixture(scope="session")
+def kept_tables(postgres_server: str) -> Iterator[KeptDatabase]:
+    """A PostgreSQL database with all tables, made once."""
+    with database_on(postgres_server) as address:
+        yield KeptDatabase(address, lambda: make_tables(address))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def filled_address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def filled_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a database with all tables and `t_thing`, on each engine."""
     if request.param == "sqlite":
-        address = f"sqlite:///{tmp_path / 'catalogue.sqlite'}"
-        make_tables(address)
-        yield address
-    else:
-        address = request.getfixturevalue("kept_address")
-        yield address
-        empty_again(address)
+        shutil.copyfile(request.getfixturevalue("kept_file"), tmp_path / "catalogue.sqlite")
+        return f"sqlite:///{tmp_path / 'catalogue.sqlite'}"
+    kept: KeptDatabase = request.getfixturevalue("kept_tables")
+    return kept.renew()
 
 
 @pytest.fixture
