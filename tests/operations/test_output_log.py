@@ -87,6 +87,7 @@ class Clock:
         self.tick = tick
 
     def __call__(self) -> float:
+        """The time, one tick later than when it was asked before."""
         self.now += self.tick
         return self.now
 
