@@ -297,7 +297,7 @@ def upsert_plan(
             "extends": extends,
             "new": len(found.new),
             "changed": len(found.changed),
-            "digest": _digest_rows([*found.new, *found.changed]),
+            "digest": digest_rows([*found.new, *found.changed]),
             **(more or {}),
         },
         at=on.view.change,
@@ -365,7 +365,8 @@ def _relink(on: Reading, kind: EntityType, old: Rid, new: Rid) -> list[dict[str,
     return moved
 
 
-def _digest_rows(rows: Sequence[Mapping[str, Any]]) -> str | None:
+def digest_rows(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """What whole rows say, as one digest; None if there are none."""
     if not rows:
         return None
     names = sorted({name for row in rows for name in row})

@@ -80,7 +80,7 @@ class _Labels:
         if found is not None:
             return found
         later = entities.get_type(self.view, kind.rid).find_column(name)
-        return next((one for one in kind.columns if later and one.rid == later.rid), None)
+        return next((one for one in kind.columns if later and one.rid in {later.rid, *later.was}), None)
 
 
 def _features(on: Reading, state: State, chosen: Mapping[str, Selector]) -> dict[str, Feature]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from commonground.errors import InvalidInput
 from commonground.identity import Kind
+from commonground.operations.impact import list_lines
 from commonground.operations.plans import Plan, Reading
 from commonground.operations.schema_things import COLUMN, TABLES, WITHIN, resolve_thing
 from commonground.store import text_index
@@ -39,7 +40,7 @@ def plan_rename(on: Reading, *, what: str, to: str, reuse: bool = False) -> Plan
         at=on.view.change,
         anchors=(anchors,),
         reads=tuple(rid for rid in (anchors, one.holder) if rid),
-        effect={"renames": one.full_name, "to": name, "stays known as": one.name},
+        effect={"renames": one.full_name, "to": name, "stays known as": one.name, "touches": list_lines(on, one)},
         nothing=name == one.name,
     )
 

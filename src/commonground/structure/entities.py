@@ -8,7 +8,7 @@ are made.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,8 @@ class EntityColumn:
     """Whether it is left out unless asked for."""
     former: tuple[str, ...] = ()
     """The names it had before, oldest first."""
+    was: tuple[Rid, ...] = ()
+    """The columns that it was converted from, newest first: they are retired, and versions before have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +241,11 @@ def change_entities(tx: Transaction, place: str, rows: Sequence[dict[str, Any]])
         tx.replace(tables.load_one(tx.connection, place), rows)
 
 
+def retire_column(tx: Transaction, rid: Rid) -> None:
+    """Take a column out of what its type declares; what stands in it stays, for versions and earlier times."""
+    tx.end(entity_column, [rid])
+
+
 def end_entities(tx: Transaction, place: str, rids: Sequence[Rid]) -> None:
     """Take entities out of the living state; earlier versions keep them."""
     tx.end(tables.load_one(tx.connection, place), rids)
@@ -282,12 +289,12 @@ def _types(view: View, rows: Sequence[sa.Row[Any]]) -> list[EntityType]:
     # One query for what lives and what it was called before: types are read by nearly every verb.
     every = view.rows(sa.select(column).where(column.c.type.in_(wanted), column.c.since <= view.change))
     lives = [row for row in every if row.until is None or row.until > view.change]
-    former: dict[Rid, dict[str, str]] = {}
-    now = {row.rid: row.name_key for row in lives}
+    source = {row.rid: row.converted_from for row in every}
+    named: dict[Rid, dict[str, str]] = {}
     for row in sorted(every, key=lambda row: row.since):
-        if row.name_key != now.get(row.rid):
-            former.setdefault(row.rid, {})[row.name_key] = row.name
+        named.setdefault(row.rid, {})[row.name_key] = row.name
     for row in sorted(lives, key=lambda row: row.position):
+        was = _chain(source, row.rid)
         columns[row.type].append(
             EntityColumn(
                 row.rid,
@@ -298,10 +305,24 @@ def _types(view: View, rows: Sequence[sa.Row[Any]]) -> list[EntityType]:
                 row.unit,
                 row.description,
                 bool(row.sensitive),
-                tuple(former.get(row.rid, {}).values()),
+                tuple(_names_before(named, (*reversed(was), row.rid), row.name_key)),
+                was,
             )
         )
     return [
         EntityType(row.rid, row.name, row.description, row.key_label, row.place, tuple(columns[row.rid]))
         for row in rows
     ]
+
+
+def _names_before(named: Mapping[Rid, Mapping[str, str]], rids: Sequence[Rid], now: str) -> list[str]:
+    found = {key: name for rid in rids for key, name in named[rid].items() if key != now}
+    return list(found.values())
+
+
+def _chain(source: Mapping[Rid, Rid | None], rid: Rid) -> tuple[Rid, ...]:
+    found: list[Rid] = []
+    while (before := source.get(rid)) is not None:
+        found.append(before)
+        rid = before
+    return tuple(found)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from commonground.errors import Ambiguous, InvalidInput, NotFound
 from commonground.identity import Rid, read_rid
@@ -185,7 +186,7 @@ def _widen(
             cells = table[column["name"]]
             target = read_rid(column["target"]) if column["target"] else 0
             if column["holds"] == Holds.LINK and target in kinds and target not in path and len(path) < DEEPEST:
-                linked = _rows_of(source, kinds[target], cells.to_numpy(zero_copy_only=False))
+                linked = _rows_of(source, kinds[target], pc.fill_null(cells, -1).to_numpy())
                 wide[label] = (FrameColumn(Holds.LINK), linked["key"])
                 follow(kinds[target], linked, f"{label}.", (*path, target))
             else:
@@ -196,17 +197,19 @@ def _widen(
 
 
 def _rows_of(source: TableSource, kind: _Kind, rids: np.ndarray[Any, Any]) -> pa.Table:
-    """The kind's rows for these rids, in their order; an empty row where there is none."""
+    """The kind's rows for these rids, in their order; an empty row where there is none (-1 leads nowhere).
+
+    The rids come as int64: with nulls among them NumPy would make floats of them, which are not exact beyond 53 bits.
+    """
     table = source.get_table(f"entities/{kind.place}")
     known = table["rid"].to_numpy()
     order = np.argsort(known, kind="stable")
-    wanted = np.array([rid if rid == rid and rid is not None else -1 for rid in rids], dtype=np.int64)  # noqa: PLR0124 - NaN is not itself
-    places = np.searchsorted(known[order], wanted)
+    places = np.searchsorted(known[order], rids)
     inside = places < len(known)
-    hit = np.zeros(len(wanted), dtype=np.bool_)
-    hit[inside] = known[order][places[inside]] == wanted[inside]
+    hit = np.zeros(len(rids), dtype=np.bool_)
+    hit[inside] = known[order][places[inside]] == rids[inside]
     if len(known) == 0:
-        return pa.table({field.name: pa.nulls(len(wanted), field.type) for field in table.schema})
+        return pa.table({field.name: pa.nulls(len(rids), field.type) for field in table.schema})
     indices = pa.array(np.where(hit, order[np.where(hit, places, 0)], 0), mask=~hit)
     return table.take(indices)
 

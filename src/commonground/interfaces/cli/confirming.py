@@ -20,6 +20,7 @@ VERBS = {
     "uses": ("Noted the use of", "Would note the use of"),
     "merges": ("Merged", "Would merge"),
     "renames": ("Renamed", "Would rename"),
+    "retypes": ("Retyped", "Would retype"),
     "erases": ("Erased", "Would erase"),
     "reverts": ("Reverted", "Would revert"),
     "splits": ("Split", "Would split"),
@@ -89,7 +90,7 @@ def _brought_in(effect: Mapping[str, Any], form: int) -> str:
 
 
 def _details(effect: Mapping[str, Any]) -> tuple[Table | Lines, ...]:
-    said = {*LINKS, "type", "feature", "values", "readings", "pictures", "new", "changed", *VERBS}
+    said = {*LINKS, "touches", "type", "feature", "values", "readings", "pictures", "new", "changed", *VERBS}
     rows: list[tuple[Cell, ...]] = []
     notes: list[str] = []
     for key, value in effect.items():
@@ -108,6 +109,8 @@ def _details(effect: Mapping[str, Any]) -> tuple[Table | Lines, ...]:
         blocks.append(Table((Column(""), Column("", right=figures, wraps=not figures)), tuple(rows), heads=False))
     if notes:
         blocks.append(Lines(tuple(Cell(note, "open") for note in notes), "Notes"))
+    if effect.get("touches"):
+        blocks.append(Lines(tuple(Cell(str(one)) for one in effect["touches"]), "What depends on it"))
     return tuple(blocks)
 
 

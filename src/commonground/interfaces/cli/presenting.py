@@ -28,6 +28,7 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "verify": ("presenting_checks", "present_verified"),
     "feature agreement": ("presenting_checks", "present_agreement"),
     "type list": ("presenting_checks", "present_types"),
+    "impact": ("presenting_checks", "present_impact"),
     "gc": ("presenting_checks", "present_collected"),
     "dependents": ("presenting_runs", "present_dependents"),
 }

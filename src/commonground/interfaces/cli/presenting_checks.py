@@ -122,3 +122,13 @@ def _percent(share: float | None) -> str:
 
 def _apart(row: int, at: int) -> str:
     return "open" if abs(row - at) > 1 else ""
+
+
+def present_impact(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
+    """What depends on something declared."""
+    del args
+    if not answer.touches:
+        return Page(f"Nothing depends on {answer.name}.", look="holds")
+    rows = tuple((Cell(one.kind, "quiet"), Cell(one.name, "strong"), Cell(one.how)) for one in answer.touches)
+    table = Table((Column(""), Column("what", wraps=True), Column("how", wraps=True)), rows)
+    return Page(f"{show_count(len(rows), 'thing')} to look at before {answer.name} changes.", blocks=(table,))

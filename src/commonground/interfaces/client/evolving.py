@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from commonground.operations.impact import Impact
 from commonground.operations.plans import Committed
 from commonground.operations.session import Session
 
@@ -15,3 +19,27 @@ class Schema:
     def rename(self, what: str, to: str, *, reuse: bool = False, why: str | None = None) -> Committed:
         """Give something another name: `Patient`, `Patient.age`, `texture.solid`; the old name still leads to it."""
         return self._session.write("rename", why=why, what=what, to=to, reuse=reuse)
+
+    def retype(
+        self,
+        what: str,
+        *,
+        to: str,
+        target: str | None = None,
+        unit: str | None = None,
+        maps: Mapping[str, Any] | None = None,
+        drop_bad: bool = False,
+        why: str | None = None,
+    ) -> Committed:
+        """Let a column hold another type; raises InvalidInput with every value that does not convert.
+
+        `maps` says what a value becomes (None: nothing); `drop_bad` leaves empty whatever does not convert.
+        """
+        return self._session.write(
+            "retype", why=why, what=what, to=to, target=target, unit=unit, maps=maps, drop_bad=drop_bad
+        )
+
+    def impact(self, what: str) -> Impact:
+        """What depends on something declared, before it changes."""
+        found: Impact = self._session.read("impact", what=what)
+        return found
