@@ -219,7 +219,7 @@ def _members(
         missing = sorted({key for key in keys if key not in found})
         if missing:
             raise NotFound(f"{len(missing)} keys are no {kind.name}.", faults=[repr(key) for key in missing[:SHOWN]])
-        rids = np.array(sorted(found.values()), dtype=np.int64)
+        rids = np.unique(np.array(list(found.values()), dtype=np.int64))
     else:
         rids = np.unique(np.asarray(given, dtype=np.int64))
         known = np.array(entities.list_entities(on.view, kind)["rid"], dtype=np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from commonground.structure import (
 )
 from commonground.structure.column_types import Holds
 from commonground.structure.former_names import list_former_names
+from commonground.structure.withdrawals import find_withdrawn
 
 MANY = 12
 Value = str | int | float | None
@@ -231,6 +233,11 @@ def _entity(on: Reading, rid: Rid) -> list[Fact]:
     kind = known.get(name.partition(":")[0])
     if kind is None:
         raise NotFound("This entity is not there now.", todo="It may have been merged, withdrawn or erased.")
+    gone = find_withdrawn(view, kind, rid)
+    if gone is not None:
+        with on.ground.view(gone.change - 1) as then:
+            before = _entity(dataclasses.replace(on, view=then), rid)
+        return [Fact("withdrawn", f"by change {gone.change}", gone.reason), *before]
     row = entities.get_entity(view, kind, rid)
     links = [row[column.name] for column in kind.columns if column.holds in {Holds.LINK, Holds.TERM, Holds.ASSET}]
     named = naming.name_things(view, [link for link in links if link])
@@ -240,7 +247,8 @@ def _entity(on: Reading, rid: Rid) -> list[Fact]:
         shown = named[value].name if value in named and column.target else value
         text = None if shown is None else format_value(shown) + (f" {column.unit}" if column.unit else "")
         facts.append(Fact(column.name, text))
-    return facts
+    merged = [key for key, (now, _) in entities.list_merged_keys(view, kind).items() if now == rid]
+    return [*facts, Fact("merged into it", ", ".join(merged))] if merged else facts
 
 
 def list_side_by_side(on: Reading, rid: Rid, kind_name: str) -> SideBySide:

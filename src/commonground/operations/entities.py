@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from commonground.errors import Conflict, InvalidInput, NotFound
 from commonground.identity import Rid, show_rid
 from commonground.operations.plans import Plan, Reading
+from commonground.operations.sorting_out import SortedOut, sort_out
 from commonground.store.canonical import Column, table_digest
 from commonground.store.transaction import Transaction
 from commonground.structure import entities, tables, vocabularies
@@ -116,6 +116,8 @@ def plan_merge(on: Reading, *, type: str, duplicate: str, into: str) -> Plan:  #
             raise NotFound(f"There is no {kind.name} {key!r}.")
     if duplicate == into:
         raise InvalidInput("An entity cannot be merged into itself.")
+    if found[duplicate] == found[into]:
+        raise InvalidInput(f"{duplicate} and {into} are one {kind.name} already.")
     old, new = found[duplicate], found[into]
     moved = _relink(on, kind, old, new)
     return Plan(
@@ -219,53 +221,6 @@ def store_values(on: Reading, kind: EntityType, columns: Given, rows: int) -> di
     return stored
 
 
-@dataclass(frozen=True, slots=True)
-class SortedOut:
-    """What an upsert would do."""
-
-    new: list[dict[str, Any]]
-    """Whole rows to add."""
-    changed: list[dict[str, Any]]
-    """Whole new states."""
-    unchanged: int
-    """How many are as given already."""
-    absent: list[str]
-    """Keys that are there and were not given; they stay."""
-    rids: dict[str, Rid]
-    """Every given key's rid."""
-
-
-def sort_out(on: Reading, kind: EntityType | None, keys: list[str], stored: dict[str, list[Any]]) -> SortedOut:
-    """Compare given entities with those that are there; `kind` is None for a type that is still to be declared."""
-    clean = [_clean_key(key, row) for row, key in enumerate(keys, start=1)]
-    doubles = sorted(key for key, times in Counter(clean).items() if times > 1)
-    if doubles:
-        raise InvalidInput("Keys must be unique.", faults=[f"{key!r} comes more than once" for key in doubles[:SHOWN]])
-    listed: dict[str, list[Any]] = entities.list_entities(on.view, kind) if kind else {"rid": [], "key": []}
-    there = {key: position for position, key in enumerate(listed["key"]) if key is not None}
-    fresh = [row for row, key in enumerate(clean) if key not in there]
-    minted = on.mint(len(fresh)) if fresh else range(0)
-    rids = {clean[row]: rid for row, rid in zip(fresh, minted, strict=True)}
-    places = list(stored)
-    new = [
-        {"rid": rids[clean[row]], "key": clean[row], **{place: stored[place][row] for place in places}} for row in fresh
-    ]
-    changed = []
-    unchanged = 0
-    for row, key in enumerate(clean):
-        position = there.get(key)
-        if position is None:
-            continue
-        rids[key] = listed["rid"][position]
-        if all(listed[place][position] == stored[place][row] for place in places):
-            unchanged += 1
-        else:
-            before = {name: values[position] for name, values in listed.items()}
-            changed.append({**before, **{place: stored[place][row] for place in places}})
-    given = set(clean)
-    return SortedOut(new, changed, unchanged, [key for key in there if key not in given], rids)
-
-
 def upsert_plan(
     on: Reading,
     kind: EntityType,
@@ -283,6 +238,8 @@ def upsert_plan(
         "unchanged": found.unchanged,
         "absent from what was given, kept": len(found.absent),
     }
+    if found.notes:
+        effect["notes"] = found.notes
     if declares:
         effect["declares"] = [f"{c['name']} ({c['holds']})" for c in declares["columns"]]
     if extends:
@@ -329,12 +286,6 @@ def _look_up(name: str, what: str, values: Sequence[Any], words: Mapping[str, Ri
             faults=[*(f"{name}: {value!r} {what}" for value in missing[:SHOWN]), *more],
         )
     return [None if value is None else words[form(str(value))] for value in values]
-
-
-def _clean_key(key: str, row: int) -> str:
-    if not isinstance(key, str) or not key.strip():
-        raise InvalidInput(f"Row {row} has no key.", todo="Every entity needs its natural key, as text.")
-    return clean_name(key, "key")
 
 
 def _target(on: Reading, column: NewColumn) -> Rid | None:

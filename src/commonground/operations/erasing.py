@@ -28,6 +28,7 @@ from commonground.structure import entities, lineage, tables
 from commonground.structure.datasets import Version, list_every_version
 from commonground.structure.erasure import Reach, digest_part, measure_reach, redact
 from commonground.structure.versions import load_manifest
+from commonground.structure.withdrawals import find_withdrawn
 
 DENY_LIST = "erased.jsonl"
 
@@ -37,10 +38,11 @@ def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:  # noqa
     if not basis.strip():
         raise InvalidInput("An erasure needs its basis.", todo="Say on what ground: withdrawn consent, wrong upload.")
     kind = entities.get_type(on.view, type)
-    found = entities.find_keys(on.view, kind, [key])
-    if key not in found:
+    found = entities.find_keys(on.view, kind, [key]).get(key)
+    withdrawn = find_withdrawn(on.view, kind, key) if found is None else None
+    if found is None and withdrawn is None:
         raise NotFound(f"There is no {kind.name} {key!r}.")
-    reach = measure_reach(on.view, kind, found[key])
+    reach = measure_reach(on.view, kind, found or (withdrawn.rid if withdrawn else 0))
     _refuse_open_spools(on.ground, reach.keys)
     types = {one.rid: one for one in entities.list_types(on.view)}
     versions = _versions_with(on.view, on.ground, reach)
@@ -104,6 +106,7 @@ def apply_erase(tx: Transaction, plan: Plan, redacted: list[tuple[str, str, int,
         batches.erase(tx, schema.metadata.tables[name], rows)
     for place, rids in args["entities"].items():
         tx.erase(entities.load_table(tx.connection, place), rids)
+        tx.erase(tables.withdrawal, rids)
     tx.erase(tables.slot, args["slots"])
     assets = [rid for rid, _ in args["assets"]]
     tx.erase(tables.asset, assets)

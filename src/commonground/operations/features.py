@@ -17,6 +17,7 @@ from commonground.structure.entities import EntityType
 from commonground.structure.features import Feature
 from commonground.structure.former_names import refuse_taken
 from commonground.structure.names import clean_name, name_key
+from commonground.structure.withdrawals import list_withdrawn
 
 SHOWN = 10
 
@@ -144,7 +145,12 @@ def plan_annotate(
         },
         at=on.view.change,
         anchors=(one.rid,),
-        effect={"feature": f"{kind.name}.{one.name}", "values": len(rids), "new readers": len(new_slots)},
+        effect={
+            "feature": f"{kind.name}.{one.name}",
+            "values": len(rids),
+            "new readers": len(new_slots),
+            **note_merged(on, kind, keys or ()),
+        },
         bulk=(Bulk(batch, one.table.name, one.rid, columns, origin),),
     )
 
@@ -216,12 +222,21 @@ def name_entities(on: Reading, kind: EntityType, keys: Sequence[str]) -> np.ndar
     missing = sorted({key for key in keys if key not in found})
     if missing:
         more = [f"... and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
+        gone = {one.key: f" (withdrawn: {one.reason})" for one in list_withdrawn(on.view, kind)}
         raise NotFound(
             f"{len(missing)} keys are no {kind.name}.",
-            faults=[*(repr(key) for key in missing[:SHOWN]), *more],
+            faults=[*(f"{key!r}{gone.get(key, '')}" for key in missing[:SHOWN]), *more],
             todo=f"Import the {kind.name} first.",
         )
     return np.array([found[key] for key in keys], dtype=np.int64)
+
+
+def note_merged(on: Reading, kind: EntityType, keys: Sequence[str]) -> dict[str, list[str]]:
+    """What is to be said, as notes of an effect, of keys that are keys of merged duplicates; empty if none is."""
+    merged = entities.list_merged_keys(on.view, kind)
+    lead = [key for key in dict.fromkeys(keys) if key in merged and merged[key][1] != key]
+    notes = [f"{key} was merged into {merged[key][1]}: what is said of it counts for {merged[key][1]}." for key in lead]
+    return {"notes": notes} if notes else {}
 
 
 def name_raters(

@@ -16,15 +16,14 @@ from commonground.exchange.drafts import TableDraft
 from commonground.identity import Rid
 from commonground.operations.entities import (
     NewColumn,
-    SortedOut,
     apply_upsert,
     describe_columns,
     describe_type,
-    sort_out,
     store_values,
     upsert_plan,
 )
 from commonground.operations.plans import Plan, Reading
+from commonground.operations.sorting_out import SortedOut, sort_out
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
 from commonground.structure import assets, entities, tables
@@ -169,7 +168,7 @@ def _with_source(on: Reading, plan: Plan, found: SortedOut, draft: TableDraft, s
     if found.absent:
         effect["absent, for example"] = found.absent[:5]
     if notes := [note for note in draft.notes if note != USUAL]:
-        effect["notes"] = notes
+        effect["notes"] = [*effect.get("notes", []), *notes]
     return Plan(
         id=plan.id,
         verb="import table",
@@ -267,4 +266,5 @@ def _sort_out_extended(
             changed.append({**there[rid], **values})
         elif any(value is not None for value in values.values()):
             changed.append({**dict(zip(listed, states[rid], strict=True)), **values})
-    return SortedOut(before.new, changed, len(keys) - len(before.new) - len(changed), before.absent, before.rids)
+    unchanged = len(before.rids) - len(before.new) - len(changed)
+    return SortedOut(before.new, changed, unchanged, before.absent, before.rids, before.notes)

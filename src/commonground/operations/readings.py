@@ -16,7 +16,7 @@ from commonground.errors import InvalidInput
 from commonground.exchange import annotator_tables
 from commonground.exchange.readings import ReadingDraft
 from commonground.identity import Rid
-from commonground.operations.features import check_values, describe_feature, name_entities, name_raters
+from commonground.operations.features import check_values, describe_feature, name_entities, name_raters, note_merged
 from commonground.operations.importing import USUAL, inspect_table, keep_source
 from commonground.operations.plans import Bulk, Plan, Reading
 from commonground.store.ground import Ground
@@ -26,6 +26,7 @@ from commonground.structure.column_types import Holds
 from commonground.structure.entities import EntityType
 from commonground.structure.features import Feature
 from commonground.structure.former_names import find_named_rows
+from commonground.structure.withdrawals import list_withdrawn
 
 
 def plan_readings(
@@ -52,7 +53,7 @@ def plan_readings(
     kind = entities.get_type(on.view, type)
     source = Path(path)
     draft = _draft(source, entity, rater, values, feature, value, cannot, allowed).check()
-    columns = _collect(draft)
+    columns, notes = _without_withdrawn(on, kind, draft)
     rids = name_entities(on, kind, columns["entity"])
     raters, new_slots = name_raters(on, kind, rids, columns["rater"], slot_scope, as_slots=slots or bool(slot_scope))
     kept = keep_source(on, draft.digest, source, "table", on.mint()[0])
@@ -61,7 +62,6 @@ def plan_readings(
     written = sum(len(one.columns["entity"]) for one in bulk)
     nothing = not bulk and not declared
     sources = [kept["rid"]] if kept and not nothing else []
-    notes = [note for note in draft.notes if note != USUAL]
     return Plan(
         id=on.mint()[0],
         verb="import readings",
@@ -186,6 +186,20 @@ def _collect(draft: ReadingDraft) -> dict[str, list[Any]]:
         for name, cells in columns.items():
             cells.extend(chunk[name])
     return columns
+
+
+def _without_withdrawn(on: Reading, kind: EntityType, draft: ReadingDraft) -> tuple[dict[str, list[Any]], list[str]]:
+    """The readings of what is there, and what is to be said of withdrawn and merged entities, and of the file."""
+    columns = _collect(draft)
+    said = [note for note in draft.notes if note != USUAL]
+    said = note_merged(on, kind, columns["entity"]).get("notes", []) + said
+    gone = {one.key: one for one in list_withdrawn(on.view, kind)}
+    met = sorted(gone.keys() & set(columns["entity"]))
+    if not met:
+        return columns, said
+    kept = [row for row, key in enumerate(columns["entity"]) if key not in gone]
+    notes = [f"{key} was withdrawn by change {gone[key].change}: its readings are left out." for key in met]
+    return {name: [cells[row] for row in kept] for name, cells in columns.items()}, [*notes, *said]
 
 
 def _known_source(on: Reading, digest: str) -> Rid | None:

@@ -17,7 +17,7 @@ from commonground.operations.plans import Plan, Reading
 from commonground.store.bulk import insert_rows
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
-from commonground.structure import datasets, tables
+from commonground.structure import datasets, entities, tables
 from commonground.structure.drift import (
     TableDifference,
     compare_tables,
@@ -36,6 +36,7 @@ from commonground.structure.versions import (
     to_arrow,
     write_manifest,
 )
+from commonground.structure.withdrawals import list_withdrawn
 
 PARTS = ("major", "minor", "patch")
 
@@ -152,6 +153,8 @@ class DatasetState:
     """Whether its content has changed since then; True if it was never released."""
     rows: Mapping[str, int]
     """What a release would hold now."""
+    withdrawn: tuple[str, ...] = ()
+    """Members that are no longer valid, and why; they are left out."""
 
 
 def read_state(on: Reading, *, dataset: str) -> DatasetState:
@@ -160,7 +163,25 @@ def read_state(on: Reading, *, dataset: str) -> DatasetState:
     versions = datasets.list_versions(on.view, one.rid)
     newest = versions[0] if versions else None
     dirty = newest is None or is_drifted(on.view, newest, load_manifest(on.view, on.ground.blobs, newest.manifest))
-    return DatasetState(one.name, str(newest.number) if newest else None, dirty, measure_size(on.view, one.rid))
+    return DatasetState(
+        one.name,
+        str(newest.number) if newest else None,
+        dirty,
+        measure_size(on.view, one.rid),
+        tuple(_withdrawn_members(on, one.rid)),
+    )
+
+
+def _withdrawn_members(on: Reading, dataset: Rid) -> list[str]:
+    """The members that were withdrawn, a line each."""
+    gone = dict(datasets.list_withdrawn_members(on.view, datasets.list_inside(on.view, dataset)))
+    kinds = [entities.get_type(on.view, kind) for kind in sorted(set(gone.values()))]
+    return [
+        f"{kind.name}:{one.key}, by change {one.change}: {one.reason}"
+        for kind in kinds
+        for one in list_withdrawn(on.view, kind)
+        if one.rid in gone
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from commonground.store.backup import Restored
 from commonground.store.verify import verify
 from commonground.structure import entities
 from commonground.structure.stored_files import list_file_uses
+from commonground.structure.withdrawals import find_withdrawn
 
 ERASED = "erased.jsonl"
 Progress = Callable[[str, int], None]
@@ -99,7 +100,8 @@ def _living(session: Session, place: str, rid: Rid) -> tuple[str, str] | None:
         try:
             entity = entities.get_entity(on.view, kind, rid)
         except NotFound:
-            return None
+            gone = find_withdrawn(on.view, kind, rid)
+            return (kind.name, gone.key) if gone else None
         return kind.name, entity["key"] or show_rid(rid)
 
 

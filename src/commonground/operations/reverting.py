@@ -71,7 +71,9 @@ def apply_revert(tx: Transaction, plan: Plan) -> None:
 def _refuse_in_use(on: Reading, inverse: Inverse) -> None:
     """Raise Conflict if something that would go is named by what would stay."""
     going = {name: sorted(set(rids) - set(inverse.restores.get(name, []))) for name, rids in inverse.ends.items()}
-    rids = [rid for listed in going.values() for rid in listed]
+    # The rows of a merge and of a withdrawal have the rid of their entity, which lives again when they go.
+    living = {rid for listed in inverse.restores.values() for rid in listed}
+    rids = [rid for listed in going.values() for rid in listed if rid not in living]
     users = [
         f"{name} ({count})"
         for name, count in find_users(on.view, rids, {name: set(listed) for name, listed in going.items()}).items()

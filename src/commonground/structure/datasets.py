@@ -25,6 +25,7 @@ from commonground.structure.entities import list_aliases
 from commonground.structure.former_names import find_named_rows
 from commonground.structure.names import name_key
 from commonground.structure.version_numbers import VersionNumber
+from commonground.structure.withdrawals import list_withdrawn_rids
 
 AXES = ("role", "content", "origin")
 
@@ -172,7 +173,23 @@ def read_members(view: View, datasets: Sequence[Rid]) -> Membership:
 
 
 def read_member_rows(view: View, datasets: Sequence[Rid]) -> Membership:
-    """Every row that makes an entity a member: after a merge there may be several for one."""
+    """Every row that makes an entity a member: after a merge there may be several for one; withdrawn ones are none."""
+    every = _read_rows(view, datasets)
+    gone = list_withdrawn_rids(view)
+    if not gone:
+        return every
+    kept = ~np.isin(every.entity, np.array(gone, dtype=np.int64))
+    return Membership(*(getattr(every, name)[kept] for name in Membership.__slots__))
+
+
+def list_withdrawn_members(view: View, datasets: Sequence[Rid]) -> list[tuple[Rid, Rid]]:
+    """The entities that would be members if they had not been withdrawn, each with its type."""
+    every = _read_rows(view, datasets)
+    gone = np.isin(every.entity, np.array(list_withdrawn_rids(view), dtype=np.int64))
+    return sorted(set(zip(every.entity[gone].tolist(), every.type[gone].tolist(), strict=True)))
+
+
+def _read_rows(view: View, datasets: Sequence[Rid]) -> Membership:
     rows = read_bulk(view, tables.member, datasets, ("entity", "type"))
     entity = rows.columns["entity"]
     for old, new in list_aliases(view).items():

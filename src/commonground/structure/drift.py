@@ -31,6 +31,7 @@ ALWAYS = (
     "term",
     "slot",
     "alias",
+    "withdrawal",
     "entity_column",
     "feature",
 )

@@ -126,18 +126,38 @@ def load_table(connection: sa.Connection, place: str) -> sa.Table:
 
 
 def find_keys(view: View, kind: EntityType, keys: Sequence[str]) -> dict[str, Rid]:
-    """The rids of the living entities with these natural keys; the key of a merged duplicate is free again."""
+    """The rids of the living entities with these natural keys; a merged duplicate's key leads to what it is now."""
     table = get_table(view, kind)
     found: dict[str, Rid] = {}
     if len(keys) > 20_000:  # noqa: PLR2004 - beyond this one scan is cheaper than many look-ups
         wanted = set(keys)
         rows = view.rows(sa.select(table.c.key, table.c.rid).where(view.visible(table), table.c.key.is_not(None)))
-        return {row.key: row.rid for row in rows if row.key in wanted}
-    for start in range(0, len(keys), 500):
-        part = list(keys[start : start + 500])
-        rows = view.rows(sa.select(table.c.key, table.c.rid).where(view.visible(table), table.c.key.in_(part)))
-        found.update((row.key, row.rid) for row in rows)
+        found = {row.key: row.rid for row in rows if row.key in wanted}
+    else:
+        for start in range(0, len(keys), 500):
+            part = list(keys[start : start + 500])
+            rows = view.rows(sa.select(table.c.key, table.c.rid).where(view.visible(table), table.c.key.in_(part)))
+            found.update((row.key, row.rid) for row in rows)
+    if len(found) < len(set(keys)):
+        merged = list_merged_keys(view, kind)
+        found.update((key, merged[key][0]) for key in keys if key not in found and key in merged)
     return found
+
+
+def list_merged_keys(view: View, kind: EntityType) -> dict[str, tuple[Rid, str]]:
+    """The keys of merged duplicates, each with the rid and the key of the living entity that it is now."""
+    aliases = list_aliases(view)
+    if not aliases:
+        return {}
+    table = get_table(view, kind)
+    now = view.rows(sa.select(table.c.rid, table.c.key).where(view.visible(table), table.c.rid.in_(aliases.values())))
+    keys = {row.rid: row.key for row in now}
+    had = sa.select(table.c.rid, table.c.key).where(table.c.rid.in_(list(aliases)), table.c.since <= view.change)
+    return {
+        row.key: (aliases[row.rid], keys[aliases[row.rid]])
+        for row in view.rows(had.order_by(table.c.since))
+        if row.key is not None and aliases[row.rid] in keys
+    }
 
 
 def get_entity(view: View, kind: EntityType, rid: Rid) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from commonground.structure.entities import list_aliases
 from commonground.structure.former_names import find_named_rows
 from commonground.structure.names import name_key
 from commonground.structure.selectors import Values
+from commonground.structure.withdrawals import list_withdrawn_rids
 
 VALUE_TABLES = {"int": tables.value_int, "real": tables.value_real, "text": tables.value_text}
 VALUE_COLUMNS = ("entity", "value", "rater", "at", "reason", "adjudicated")
@@ -142,11 +143,15 @@ class FeatureValues:
 
 
 def read_values(view: View, feature: Feature) -> FeatureValues:
-    """All values of a feature that are there in this view; those of a merged duplicate count for what it is now."""
+    """All values of a feature that are there in this view; a merged duplicate's count for what it is now.
+
+    Those of withdrawn entities are not there.
+    """
     rows = read_bulk(view, feature.table, [feature.rid], VALUE_COLUMNS)
     entity = rows.columns["entity"]
     for old, new in list_aliases(view).items():
         entity[entity == old] = new
+    gone = list_withdrawn_rids(view)
     found = FeatureValues(
         batch=rows.batch,
         ordinal=rows.ordinal,
@@ -160,6 +165,8 @@ def read_values(view: View, feature: Feature) -> FeatureValues:
         origin=rows.origin,
         told=rows.told,
     )
+    if gone:
+        found = found.take(np.flatnonzero(~np.isin(found.entity, np.array(gone, dtype=np.int64))))
     return found.take(np.lexsort((found.ordinal, found.batch, found.entity)))
 
 

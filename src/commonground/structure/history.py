@@ -115,9 +115,12 @@ def count_entities(view: View, kind: EntityType) -> int:
 def count_values(view: View, feature: Feature) -> tuple[int, int, int]:
     """Of a feature: values, entities that have one, and raters who gave one."""
     rows = view.live_batches(feature.table, feature.rid).subquery()
-    statement = sa.select(
-        sa.func.count(), sa.func.count(sa.distinct(rows.c.entity)), sa.func.count(sa.distinct(rows.c.rater))
-    ).select_from(rows)
+    gone = sa.select(tables.withdrawal.c.rid).where(view.visible(tables.withdrawal))
+    statement = (
+        sa.select(sa.func.count(), sa.func.count(sa.distinct(rows.c.entity)), sa.func.count(sa.distinct(rows.c.rater)))
+        .select_from(rows)
+        .where(rows.c.entity.not_in(gone))
+    )
     counted = view.connection.execute(statement).one()
     return int(counted[0]), int(counted[1]), int(counted[2])
 

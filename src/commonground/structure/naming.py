@@ -17,9 +17,11 @@ from commonground.structure import entities, lineage, tables
 from commonground.structure.former_names import list_former_rows
 from commonground.structure.lineage import Named
 from commonground.structure.names import name_key
+from commonground.structure.withdrawals import find_withdrawn, list_withdrawn
 
 PART = 500
 MOST = 2000
+WITHDRAWN = "withdrawn"
 _UNIQUE = {
     Kind.DATASET: tables.dataset,
     Kind.TYPE: tables.entity_type,
@@ -87,6 +89,9 @@ def find_entity(view: View, type_name: str, key: str) -> Named | None:
     if kind is None:
         return None
     rid = entities.find_keys(view, kind, [key]).get(key)
+    gone = find_withdrawn(view, kind, key) if rid is None else None
+    if gone is not None:
+        return Named(gone.rid, Kind.ENTITY, f"{kind.name}:{key}", WITHDRAWN)
     return None if rid is None else Named(rid, Kind.ENTITY, f"{kind.name}:{key}", None)
 
 
@@ -134,8 +139,16 @@ def _name_entities(view: View, rids: Sequence[Rid]) -> dict[Rid, Named]:
     for kind in entities.list_types(view):
         if kind.place in places:
             listed = entities.list_entities(view, kind, places[kind.place])
-            keyed = zip(listed["rid"], listed["key"], strict=True)
-            found.update((rid, Named(rid, Kind.ENTITY, f"{kind.name}:{key}", None)) for rid, key in keyed)
+            keyed = dict(zip(listed["rid"], listed["key"], strict=True))
+            gone = (
+                {one.rid: one.key for one in list_withdrawn(view, kind)} if len(keyed) < len(places[kind.place]) else {}
+            )
+            found.update((rid, Named(rid, Kind.ENTITY, f"{kind.name}:{key}", None)) for rid, key in keyed.items())
+            found.update(
+                (rid, Named(rid, Kind.ENTITY, f"{kind.name}:{gone[rid]}", WITHDRAWN))
+                for rid in places[kind.place]
+                if rid in gone
+            )
     return found
 
 

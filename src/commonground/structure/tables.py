@@ -83,6 +83,11 @@ bucket = temporal(
     [Field("type", "int", required=True, indexed=True), Field("first", "int", required=True)],
     unique=["type", "first"],
 )
+withdrawal = temporal(
+    "withdrawal",
+    [Field("type", "int", required=True, indexed=True), Field("reason", "text", required=True)],
+    unique=["rid"],
+)
 alias = temporal("alias", [Field("target", "int", required=True, indexed=True)], unique=["rid"])
 
 asset = temporal(

@@ -18,6 +18,7 @@ VERBS = {
     "starts": ("Started", "Would start"),
     "ends": ("Ended", "Would end"),
     "uses": ("Noted the use of", "Would note the use of"),
+    "withdraws": ("Withdrew", "Would withdraw"),
     "merges": ("Merged", "Would merge"),
     "renames": ("Renamed", "Would rename"),
     "retypes": ("Retyped", "Would retype"),

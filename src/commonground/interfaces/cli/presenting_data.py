@@ -53,7 +53,11 @@ def present_state(answer: DatasetState, args: Mapping[str, Any]) -> Page:
         hint = f"cg dataset release {answer.name}: freeze its first version"
     hints = (hint,) if answer.dirty else ()
     table = Table((Column("a release would hold now"), Column("rows", right=True)), rows)
-    return Page(headline, look=look, blocks=(table,), hints=hints)
+    blocks: tuple[Block, ...] = (table,)
+    if answer.withdrawn:
+        gone = tuple(Cell(one, "open") for one in answer.withdrawn)
+        blocks = (table, Lines(gone, "Withdrawn members, which a release leaves out"))
+    return Page(headline, look=look, blocks=blocks, hints=hints)
 
 
 def present_files(answer: Sequence[Mapping[str, Any]], args: Mapping[str, Any]) -> Page:

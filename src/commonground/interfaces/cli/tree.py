@@ -25,7 +25,7 @@ GROUPS: Mapping[str, str] = {
     "vocabulary": "Words that the study shares.",
     "term": "The words of a vocabulary.",
     "type": "Kinds of entity, such as Patient, Scan, Nodule.",
-    "entity": "Entities: bring them in, merge duplicates.",
+    "entity": "Entities: bring them in, merge duplicates, withdraw them.",
     "feature": "What readers and programs say of entities.",
     "dataset": "Sets of entities, their members and releases.",
     "execution": "Runs: find, compare, keep them.",

@@ -131,6 +131,18 @@ class Entities:
         """Merge a duplicate into the entity it duplicates."""
         return self._session.write("entity merge", why=why, type=type, duplicate=duplicate, into=into)
 
+    def withdraw(
+        self,
+        type: str,  # noqa: A002 - the word at every door
+        keys: Sequence[str],
+        *,
+        reason: str,
+        linked: bool = False,
+        why: str | None = None,
+    ) -> Committed:
+        """Take entities out of the living state because they are no longer valid; `linked`: and what links to them."""
+        return self._session.write("entity withdraw", why=why, type=type, keys=keys, reason=reason, linked=linked)
+
     def import_table(
         self,
         path: str | Path,

@@ -117,6 +117,20 @@ VERBS: tuple[Verb, ...] = (
         ),
     ),
     Verb(
+        "entity withdraw",
+        "withdrawing",
+        "withdraw",
+        "Take entities out of the living state because they are no longer valid.",
+        "curator",
+        writes=True,
+        params=(
+            TYPE,
+            Param("keys", "The key of an entity.", many=True, required=True),
+            Param("reason", "Why they are no longer valid.", required=True),
+            Param("linked", "Withdraw what links to them too, as the scans of a patient.", type="flag"),
+        ),
+    ),
+    Verb(
         "feature add",
         "features",
         "feature",

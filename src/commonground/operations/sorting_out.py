@@ -1,0 +1,121 @@
+"""Which given entities are new, changed, as they were, merged away or withdrawn: what an upsert compares by key."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from commonground.errors import InvalidInput
+from commonground.identity import Rid
+from commonground.operations.plans import Reading
+from commonground.structure import entities
+from commonground.structure.entities import EntityType
+from commonground.structure.names import clean_name
+from commonground.structure.withdrawals import list_withdrawn
+
+SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class SortedOut:
+    """What an upsert would do."""
+
+    new: list[dict[str, Any]]
+    """Whole rows to add."""
+    changed: list[dict[str, Any]]
+    """Whole new states."""
+    unchanged: int
+    """How many are as given already."""
+    absent: list[str]
+    """Keys that are there and were not given; they stay."""
+    rids: dict[str, Rid]
+    """The rid of each given key, left out those that were set aside."""
+    notes: list[str] = field(default_factory=list)
+    """What was set aside, or counts for another entity, and why."""
+
+
+def sort_out(on: Reading, kind: EntityType | None, keys: list[str], stored: dict[str, list[Any]]) -> SortedOut:
+    """Compare given entities with those that are there; `kind` is None for a type that is still to be declared."""
+    clean = [_clean_key(key, row) for row, key in enumerate(keys, start=1)]
+    doubles = sorted(key for key, times in Counter(clean).items() if times > 1)
+    if doubles:
+        raise InvalidInput("Keys must be unique.", faults=[f"{key!r} comes more than once" for key in doubles[:SHOWN]])
+    listed: dict[str, list[Any]] = entities.list_entities(on.view, kind) if kind else {"rid": [], "key": []}
+    there = {key: position for position, key in enumerate(listed["key"]) if key is not None}
+    places = list(stored)
+    leads, aside, notes = _lead_on(on, kind, clean, there, stored)
+    fresh = [row for row, key in enumerate(clean) if key not in leads and row not in aside]
+    minted = on.mint(len(fresh)) if fresh else range(0)
+    rids = {clean[row]: rid for row, rid in zip(fresh, minted, strict=True)}
+    new = [
+        {"rid": rids[clean[row]], "key": clean[row], **{place: stored[place][row] for place in places}} for row in fresh
+    ]
+    changed = []
+    unchanged = 0
+    for row, key in enumerate(clean):
+        position = leads.get(key)
+        if position is None or row in aside:
+            continue
+        rids[key] = listed["rid"][position]
+        if all(listed[place][position] == stored[place][row] for place in places):
+            unchanged += 1
+        else:
+            before = {name: values[position] for name, values in listed.items()}
+            changed.append({**before, **{place: stored[place][row] for place in places}})
+    given = {*clean, *(listed["key"][position] for position in leads.values())}
+    return SortedOut(new, changed, unchanged, [key for key in there if key not in given], rids, notes)
+
+
+def _lead_on(
+    on: Reading,
+    kind: EntityType | None,
+    keys: Sequence[str],
+    there: Mapping[str, int],
+    stored: Mapping[str, Sequence[Any]],
+) -> tuple[dict[str, int], set[int], list[str]]:
+    """Where each known key leads, by its own or its duplicate's; the rows set aside; and what is to be said of both.
+
+    Of an entity and its merged duplicates the row under its own key stands. Raises InvalidInput if several duplicates
+    say different things and it has no row of its own.
+    """
+    leads = {key: there[key] for key in keys if key in there}
+    if kind is None or len(leads) == len(keys):
+        return leads, set(), []
+    merged = entities.list_merged_keys(on.view, kind)
+    gone = {one.key: one for one in list_withdrawn(on.view, kind)}
+    aside: set[int] = set()
+    notes: list[str] = []
+    faults: list[str] = []
+    standing: dict[int, int] = {}
+    for row, key in enumerate(keys):
+        if key in there:
+            continue
+        if key in merged:
+            now = merged[key][1]
+            leads[key] = there[now]
+            first = standing.setdefault(there[now], row)
+            if now in keys:
+                aside.add(row)
+                notes.append(f"{key} was merged into {now}, whose own row stands.")
+            elif first == row:
+                notes.append(f"{key} was merged into {now}: its row counts for {now}.")
+            elif all(values[first] == values[row] for values in stored.values()):
+                aside.add(row)
+            else:
+                faults.append(f"{keys[first]} and {key} are both {now} now, and their rows differ")
+        elif key in gone:
+            aside.add(row)
+            notes.append(f"{key} was withdrawn by change {gone[key].change} and stays so: {gone[key].reason}")
+    if faults:
+        raise InvalidInput(
+            "Rows of one entity say different things.", faults=faults, todo="Keep one of them, under the key of today."
+        )
+    return leads, aside, notes
+
+
+def _clean_key(key: str, row: int) -> str:
+    if not isinstance(key, str) or not key.strip():
+        raise InvalidInput(f"Row {row} has no key.", todo="Every entity needs its natural key, as text.")
+    return clean_name(key, "key")

@@ -1,0 +1,68 @@
+"""Withdrawn entities: no longer valid, for a stated reason, and not in the living state; earlier versions keep them.
+
+Nothing is destroyed and the withdrawal can be undone. A withdrawn entity is a member of no dataset and its values count
+nowhere as of later changes; its key stays taken, so that no import brings it back by accident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from commonground.identity import Rid
+from commonground.store.tables import load_one
+from commonground.store.transaction import Transaction
+from commonground.store.view import View
+from commonground.structure.entities import EntityType, get_table
+from commonground.structure.tables import withdrawal
+
+PART = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """One withdrawn entity."""
+
+    rid: Rid
+    """The entity."""
+    key: str
+    """Its natural key."""
+    reason: str
+    """Why it is no longer valid."""
+    change: int
+    """The change that withdrew it."""
+
+
+def list_withdrawn(view: View, kind: EntityType) -> list[Withdrawn]:
+    """The withdrawn entities of a type, by rid."""
+    rows = {row.rid: row for row in view.list_rows(withdrawal, withdrawal.c.type == kind.rid)}
+    table = get_table(view, kind)
+    found = []
+    for start in range(0, len(rows), PART):
+        part = list(rows)[start : start + PART]
+        # A withdrawal ends the row in its own change, so that is the row as it was last.
+        last = sa.select(table.c.rid, table.c.key, table.c.until).where(table.c.rid.in_(part))
+        found += [
+            Withdrawn(row.rid, row.key or "", rows[row.rid].reason, rows[row.rid].since)
+            for row in view.rows(last.order_by(table.c.rid))
+            if row.until == rows[row.rid].since
+        ]
+    return found
+
+
+def find_withdrawn(view: View, kind: EntityType, key: str | Rid) -> Withdrawn | None:
+    """The withdrawn entity with this key or rid, if there is one."""
+    return next((one for one in list_withdrawn(view, kind) if key in {one.key, one.rid}), None)
+
+
+def list_withdrawn_rids(view: View) -> list[Rid]:
+    """All withdrawn entities, of whatever type."""
+    return [row.rid for row in view.rows(sa.select(withdrawal.c.rid).where(view.visible(withdrawal)))]
+
+
+def withdraw(tx: Transaction, place: str, kind: Rid, rids: Sequence[Rid], reason: str) -> None:
+    """End entities of one type and say why."""
+    tx.end(load_one(tx.connection, place), rids)
+    tx.insert(withdrawal, [{"rid": rid, "type": kind, "reason": reason} for rid in rids])
