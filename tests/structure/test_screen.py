@@ -275,6 +275,22 @@ def test_lines_after_a_private_key_keep_their_number():
     assert [(one.kind, one.line) for one in result.removed] == [("private key", 1), ("secret", 5)]
 
 
+@pytest.mark.parametrize("mark", ["", "+", "> ", "    "])
+@pytest.mark.parametrize("lines", [0, 1, 3])
+@pytest.mark.parametrize("after", ["", "\nSee below.", "\n\nkind regards\n"])
+def test_a_key_without_an_end_goes_as_far_as_it_looks_like_one(mark, lines, after):
+    """A key that was cut off is removed to its last line, quoted or not, and what follows is left as it was."""
+    key = "\n".join([f"{mark}-----BEGIN PRIVATE KEY-----", *[mark + "MIIEvQIBADANBgkqhkiG9w0B"] * lines])
+    screened = screen(f"a = 1\n{key}{after}").text
+    assert screened == f"a = 1\n{mark}[removed: private key]" + "\n" * lines + after
+
+
+def test_what_lies_far_behind_the_beginning_of_a_key_is_no_part_of_it():
+    """An end further away than the longest key is another key's: the lines between that are no key stay."""
+    text = "-----BEGIN PRIVATE KEY-----\n" + "a = 1\n" * 5000 + "-----END PRIVATE KEY-----\n"
+    assert screen(text).text.count("a = 1\n") == 5000
+
+
 @settings(deadline=None)
 @given(
     pieces=st.lists(st.sampled_from([text for text, _ in CANARIES.values()]) | st.text(max_size=20), max_size=6),
@@ -300,13 +316,14 @@ def test_arguments():
     argv = [
         "train.py", "--password", "word", "--lr", "0.1", "--token=abc", "db.password=x1", "--patient", "Jane Doe",
         "--mrn", "12345", "--dob", "1961-03-05", "--seed", "42", "--max-token", "512", "--flag", "--api-key", "k",
-        "nodules@2.0.0", "--password-file", "/x", "--verbose",
+        "nodules@2.0.0", "--password-file", "/x", "--verbose", "--patient_name", "Jane Doe", "--date-of-birth=1961-03-05",
     ]  # fmt: skip
     assert screen_argv(argv) == [
         "train.py", "--password", "[removed: secret]", "--lr", "0.1", "--token=[removed: secret]",
         "db.password=[removed: secret]", "--patient", "[removed: person name]", "--mrn",
         "[removed: medical record number]", "--dob", "[removed: date of birth]", "--seed", "42", "--max-token", "512",
         "--flag", "--api-key", "[removed: secret]", "nodules@2.0.0", "--password-file", "/x", "--verbose",
+        "--patient_name", "[removed: person name]", "--date-of-birth=[removed: date of birth]",
     ]  # fmt: skip
 
 

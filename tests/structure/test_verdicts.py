@@ -15,6 +15,7 @@ from commonground.structure.verdicts import (
     MOST_NAMED,
     AxisDifference,
     Conditions,
+    Departure,
     Figures,
     Level,
     Outcome,
@@ -244,3 +245,29 @@ def test_any_result_is_a_result(figures: Figures) -> None:
 def test_only_files_are_told_to_have_other_bytes() -> None:
     """A metric that is off by less than the tolerance is no file with other bytes."""
     assert verdict_on(metrics(auc=0.9), metrics(auc=0.9 * (1 + 1e-12))).facts == ()
+
+
+def test_a_departure_says_what_was_and_what_is() -> None:
+    """Kind, name, both figures and how far apart: for metrics and values that differ, came, went or are no number."""
+    scores = Figures(values={"score": {1: 0.5, 2: 1.0}})
+    away = Figures(values={"score": {1: 0.5, 2: math.inf}})
+    for old, new, told in (
+        (metrics(auc=1.0), metrics(auc=0.5), Departure("metric", "auc", "1.0", "0.5", 0.5, within=False)),
+        (metrics(auc=1.0), metrics(auc=math.inf), Departure("metric", "auc", "1.0", "inf", None, within=False)),
+        (metrics(auc=1.0), Figures(), Departure("metric", "auc", "1.0", None, None, within=False)),
+        (Figures(), metrics(auc=1.0), Departure("metric", "auc", None, "1.0", None, within=False)),
+        (scores, Figures(), Departure("values", "score", "2 values", None, None, within=False)),
+        (Figures(), scores, Departure("values", "score", None, "2 values", None, within=False)),
+        (scores, away, Departure("values", "score", "2 values", "2 values, 1 differ", None, within=False)),
+    ):
+        assert compare_figures(old, new) == (told,)
+
+
+def test_exactly_the_tolerance_is_within() -> None:
+    """A difference of half is within a tolerance of half, for metrics and for values."""
+    for old, new in (
+        (metrics(auc=1.0), metrics(auc=0.5)),
+        (Figures(values={"score": {1: 1.0}}), Figures(values={"score": {1: 0.5}})),
+    ):
+        assert [one.within for one in compare_figures(old, new, 0.5)] == [True]
+        assert [one.within for one in compare_figures(old, new, 0.49)] == [False]
