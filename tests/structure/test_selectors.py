@@ -103,6 +103,8 @@ def model(values, selector):
         "by_author": lambda row: values.author[row] == selector.person and not values.slot[row],
         "by_execution": lambda row: values.execution[row] == selector.execution,
         "adjudicated": lambda row: values.adjudicated[row],
+        "majority": lambda row: not values.adjudicated[row],
+        "median": lambda row: not values.adjudicated[row],
     }.get(selector.rule, lambda _: True)
     picked, used, dropped, not_graded = {}, {}, {}, []
     for entity in sorted({int(one) for one in values.entity}):
@@ -124,6 +126,8 @@ def model(values, selector):
         elif selector.rule == "by_author":
             hidden = any(values.slot[row] for row in mine)
             dropped.setdefault(Why.NOT_IDENTIFIABLE if hidden else Why.NOT_BY_PERSON, []).append(entity)
+        elif selector.rule in {"majority", "median"}:
+            dropped.setdefault(Why.NOT_READ, []).append(entity)
         elif selector.fallback is None:
             dropped.setdefault(Why.NOT_ADJUDICATED, []).append(entity)
         else:
@@ -424,6 +428,7 @@ def test_reasons_are_sentences():
         "its readers cannot be identified",
         "it has no value made by this execution",
         "it was not adjudicated",
+        "it has an adjudicated value and no reading",
     ]
 
 

@@ -107,7 +107,6 @@ def plan_annotate(
     slot_scope: str | None = None,
     reasons: Sequence[str | None] | None = None,
     at: Sequence[int | None] | None = None,
-    adjudicated: bool = False,
     origin: Rid | None = None,
     replaces: Sequence[tuple[Rid, int]] = (),
 ) -> Plan:
@@ -130,8 +129,6 @@ def plan_annotate(
         columns["reason"] = list(reasons)
     if at is not None:
         columns["at"] = list(at)
-    if adjudicated:
-        columns["adjudicated"] = np.ones(len(rids), dtype=np.int64)
     return Plan(
         id=plan_id,
         verb="feature annotate",

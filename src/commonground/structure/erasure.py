@@ -69,7 +69,7 @@ def measure_reach(view: View, kind: EntityType, start: Rid) -> Reach:
     reach.entities = {rid: rids for rid, rids in reach.entities.items() if rids}
     reach.keys = sorted({key for other, rids in reach.entities.items() for key in _keys(view, types[other], rids)})
     everything = sorted(reach.rids)
-    for table in (*VALUE_TABLES.values(), tables.member):
+    for table in (*VALUE_TABLES.values(), tables.settled, tables.member):
         reach.bulk[table.name] = [
             (row.batch, row.ordinal)
             for part in _parts(everything)

@@ -1,7 +1,8 @@
 """Features: typed, many-valued annotations of entities.
 
 Every value has a rater (a person or a slot) or, if computed, the execution it comes from (the batch's origin); it is
-never overwritten. "Cannot grade, because ..." is a value: nothing, with a reason. A value's id is batch and ordinal.
+never overwritten. "Cannot grade, because ..." is a value: nothing, with a reason. A value's id is batch and ordinal. An
+adjudicated value is of its own kind; the readings that it settles lie in `settled`, a batch about the value's batch.
 """
 
 from __future__ import annotations
@@ -185,6 +186,13 @@ def register_batch(tx: Transaction, batch: Rid) -> None:
 def retire_values(tx: Transaction, rows: Sequence[tuple[Rid, Rid, int]]) -> None:
     """Retire single values: (new rid, batch, ordinal)."""
     batches.retire(tx, [row[0] for row in rows], [(row[1], row[2]) for row in rows])
+
+
+def list_settled(view: View, batch: Rid, ordinal: int) -> set[tuple[Rid, int]]:
+    """The readings, by batch and ordinal, that an adjudicated value settled."""
+    rows = view.live_batches(tables.settled, batch).subquery()
+    statement = sa.select(rows.c.reading_batch, rows.c.reading_ordinal).where(rows.c.place == ordinal)
+    return {(row.reading_batch, row.reading_ordinal) for row in view.rows(statement)}
 
 
 def list_origins(view: View, feature: Rid) -> list[Rid]:

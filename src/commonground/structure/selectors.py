@@ -4,7 +4,8 @@ Values come as columns, one row a value, in any order; the order of the rows cha
 value of an entity replaces his older one, so that a reader counts once. A reader is the slot if there is one (somebody
 anonymous, local to the entity), else the author, else the execution; to count a program apart from the person who ran
 it, pass its values with author 0. Newer is the later `at`, then the greater `order`. The rules that look at some values
-only (one author, one execution, adjudicated ones) choose them before older values are replaced.
+only (one author, one execution, adjudicated ones) choose them before older values are replaced. An adjudicated value is
+no reading: it settles what readers said, and counts neither in a majority nor in a median.
 
 "Cannot grade" is a value that is missing: it replaces the reader's older value, is never counted, and is reported.
 Every entity of the input is either selected or dropped for one reason.
@@ -64,6 +65,7 @@ class Why(StrEnum):
     NOT_IDENTIFIABLE = "its readers cannot be identified"
     NOT_BY_EXECUTION = "it has no value made by this execution"
     NOT_ADJUDICATED = "it was not adjudicated"
+    NOT_READ = "it has an adjudicated value and no reading"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,6 +174,8 @@ def select(values: Values, selector: Selector) -> Selected:
         dropped |= {Why.NOT_IDENTIFIABLE: rest[hidden], Why.NOT_BY_PERSON: rest[~hidden]}
     elif selector.rule == "by_execution":
         dropped[Why.NOT_BY_EXECUTION] = rest
+    elif selector.rule in {"majority", "median"}:
+        dropped[Why.NOT_READ] = rest
     elif selector.fallback is None:
         dropped[Why.NOT_ADJUDICATED] = rest
     else:
@@ -210,6 +214,8 @@ def _in_question(values: Values, selector: Selector) -> BoolArray:
         return cast("BoolArray", values.execution == selector.execution)
     if selector.rule == "adjudicated":
         return values.adjudicated
+    if selector.rule in {"majority", "median"}:
+        return ~values.adjudicated
     return np.ones(len(values.entity), np.bool_)
 
 

@@ -144,6 +144,15 @@ def _values(name: str, kind: str) -> sa.Table:
 value_int = _values("value_int", "int")
 value_real = _values("value_real", "real")
 value_text = _values("value_text", "text")
+settled = batch(
+    "settled",
+    [
+        Field("entity", "int", required=True, indexed=True),
+        Field("place", "int", required=True),
+        Field("reading_batch", "int", required=True, indexed=True),
+        Field("reading_ordinal", "int", required=True),
+    ],
+)
 
 dataset = temporal("dataset", _named(), unique=["name_key"])
 dataset_label = temporal(

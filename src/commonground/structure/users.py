@@ -51,6 +51,13 @@ def find_users(view: View, rids: Sequence[Rid], going: Mapping[str, set[Rid]]) -
             users = {row.rid for row in view.list_rows(table, sa.or_(*conditions))} - gone
             if users:
                 found[kind.name] = len(users)
+    # An adjudicated value rests on the readings that it settled.
+    settles = view.live_batches(tables.settled).subquery()
+    for start in range(0, len(rids), PART):
+        resting = settles.c.reading_batch.in_(list(rids[start : start + PART]))
+        kept = settles.c.batch.not_in(sorted(going.get(schema.batch_header.name, set())))
+        if count := len(view.rows(sa.select(settles.c.batch).where(resting, kept))):
+            found[tables.settled.name] = found.get(tables.settled.name, 0) + count
     for table in (tables.member, *VALUE_TABLES.values()):
         rows = view.live_batches(table).subquery()
         count = 0

@@ -19,6 +19,7 @@ VERBS = {
     "ends": ("Ended", "Would end"),
     "uses": ("Noted the use of", "Would note the use of"),
     "withdraws": ("Withdrew", "Would withdraw"),
+    "settles": ("Settled", "Would settle"),
     "merges": ("Merged", "Would merge"),
     "renames": ("Renamed", "Would rename"),
     "retypes": ("Retyped", "Would retype"),

@@ -132,3 +132,23 @@ def present_impact(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN40
     rows = tuple((Cell(one.kind, "quiet"), Cell(one.name, "strong"), Cell(one.how)) for one in answer.touches)
     table = Table((Column(""), Column("what", wraps=True), Column("how", wraps=True)), rows)
     return Page(f"{show_count(len(rows), 'thing')} to look at before {answer.name} changes.", blocks=(table,))
+
+
+def present_disagreements(answer: Sequence[Any], args: Mapping[str, Any]) -> Page:
+    """On what readers disagree."""
+    what = str(args.get("feature", "it"))
+    if not answer:
+        return Page(f"Nothing is open: no two readers disagree on {what}.", look="holds")
+    rows = tuple(
+        (
+            Cell(one.key, "strong"),
+            Cell(", ".join(f"{who}: {value}" for who, value in one.readings)),
+            Cell(f"{one.settled}, by {one.by}" + (f"; {one.since} newer readings" if one.since else ""))
+            if one.by
+            else Cell("open", "open"),
+        )
+        for one in answer[:SHOWN]
+    )
+    left = sum(one.by is None for one in answer)
+    headline = f"Readers disagree on {show_count(len(answer), 'entity', 'entities')}; {left:,} are open."
+    return Page(headline, blocks=(Table((Column("key"), Column("readings", wraps=True), Column("settled")), rows),))

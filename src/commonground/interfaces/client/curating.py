@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from commonground.identity import Rid
+from commonground.operations.adjudicating import Disagreement
 from commonground.operations.agreement import Agreement
 from commonground.operations.plans import Committed
 from commonground.operations.session import Session
@@ -239,7 +240,6 @@ class Features:
         slots: Sequence[str] | None = None,
         slot_scope: str | None = None,
         reasons: Sequence[str | None] | None = None,
-        adjudicated: bool = False,
         why: str | None = None,
     ) -> Committed:
         """Write values; earlier ones stay. `slots` names each value's reader, local to what `slot_scope` leads to."""
@@ -254,8 +254,31 @@ class Features:
             slots=slots,
             slot_scope=slot_scope,
             reasons=reasons,
-            adjudicated=adjudicated,
         )
+
+    def adjudicate(
+        self,
+        feature: str,
+        *,
+        keys: Sequence[str],
+        values: Sequence[Any],
+        reasons: Sequence[str | None] | None = None,
+        by: str | None = None,
+        agreed: bool = False,
+        why: str | None = None,
+    ) -> Committed:
+        """Settle what readers disagree on, by a person; their readings stay. `agreed`: also what all agree on."""
+        told = {"feature": feature, "keys": keys, "values": values, "reasons": reasons, "by": by, "agreed": agreed}
+        return self._session.write("feature adjudicate", why=why, **told)
+
+    def disagreements(
+        self, feature: str, *, dataset: str | None = None, unsettled: bool = False
+    ) -> Sequence[Disagreement]:
+        """The entities on which readers say different things, and what was settled."""
+        found: Sequence[Disagreement] = self._session.read(
+            "feature disagreements", feature=feature, dataset=dataset, unsettled=unsettled
+        )
+        return found
 
     def import_readings(
         self,
