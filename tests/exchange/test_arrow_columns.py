@@ -3,6 +3,7 @@
 import datetime as dt
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -19,7 +20,7 @@ MOMENT = dt.datetime(2024, 3, 5, 10, 20, 30, 500)  # noqa: DTZ001 - a local time
         (pa.array([1, None], pa.int8()), "int", [1, None]),
         (pa.array([1, None], pa.uint64()), "int", [1, None]),
         (pa.array([0.5, float("nan"), None], pa.float32()), "real", [0.5, None, None]),
-        (pa.array([1.5], pa.float16()), "real", [1.5]),
+        (pa.array([np.float16(1.5)], pa.float16()), "real", [1.5]),
         (pa.array([Decimal(7), None], pa.decimal128(5, 0)), "int", [7, None]),
         (pa.array([Decimal("1.25"), None]), "real", [1.25, None]),
         (pa.array(["a", None]), "text", ["a", None]),
