@@ -316,7 +316,8 @@ def test_arguments():
     argv = [
         "train.py", "--password", "word", "--lr", "0.1", "--token=abc", "db.password=x1", "--patient", "Jane Doe",
         "--mrn", "12345", "--dob", "1961-03-05", "--seed", "42", "--max-token", "512", "--flag", "--api-key", "k",
-        "nodules@2.0.0", "--password-file", "/x", "--verbose", "--patient_name", "Jane Doe", "--date-of-birth=1961-03-05",
+        "nodules@2.0.0", "--password-file", "/x", "--verbose", "--patient_name", "Jane Doe",
+        "--date-of-birth=1961-03-05",
     ]  # fmt: skip
     assert screen_argv(argv) == [
         "train.py", "--password", "[removed: secret]", "--lr", "0.1", "--token=[removed: secret]",
