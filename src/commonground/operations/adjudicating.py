@@ -11,7 +11,7 @@ import numpy as np
 from commonground.errors import InvalidInput
 from commonground.identity import Rid
 from commonground.operations.describing import format_value
-from commonground.operations.features import check_values, name_entities, note_merged, resolve_feature
+from commonground.operations.features import check_values, name_entities, note_given, resolve_feature
 from commonground.operations.plans import Bulk, Plan, Reading
 from commonground.store.transaction import Transaction
 from commonground.structure import datasets, entities, features, naming, people, vocabularies
@@ -86,7 +86,7 @@ def plan_adjudicate(
             "settles": f"{len(rids)} of {kind.name}.{one.name}",
             "by": naming.name_things(on.view, [person])[person].name,
             "readings settled": len(readings),
-            **note_merged(on, kind, keys),
+            **note_given(on, kind, one, keys, values),
         },
         bulk=(
             Bulk(batch, one.table.name, one.rid, told, None),

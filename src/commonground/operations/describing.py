@@ -11,6 +11,7 @@ from typing import Any
 from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
 from commonground.operations.plans import Reading
+from commonground.operations.wording import name_others
 from commonground.store.view import Identified, View
 from commonground.structure import (
     assets,
@@ -280,7 +281,13 @@ def _vocabulary(on: Reading, rid: Rid) -> list[Fact]:
 def _term(on: Reading, rid: Rid) -> list[Fact]:
     row = on.view.list_rows(tables.term, tables.term.c.rid == rid)[0]
     of = naming.name_things(on.view, [row.vocabulary])[row.vocabulary].name
-    return [Fact("of", of), Fact("position", row.position), Fact("outside id", row.outside_id or "none")]
+    facts = [Fact("of", of), Fact("position", row.position), Fact("outside id", row.outside_id or "none")]
+    for one in vocabularies.list_synonyms(on.view, terms=[rid]):
+        whose = ", ".join(part for part in (one.discipline, one.language) if part)
+        others = f"to others: {name_others(on.view, one)}" if one.false_friend else None
+        label = "false friend" if one.false_friend else "synonym"
+        facts.append(Fact(label, one.text + (f" ({whose})" if whose else ""), others))
+    return facts
 
 
 def _person(on: Reading, rid: Rid) -> list[Fact]:

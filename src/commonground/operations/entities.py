@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from commonground.errors import Conflict, InvalidInput, NotFound
 from commonground.identity import Rid, show_rid
 from commonground.operations.plans import Plan, Reading
 from commonground.operations.sorting_out import SortedOut, sort_out
+from commonground.operations.wording import explain_word, index_words, note_columns
 from commonground.store.canonical import Column, table_digest
 from commonground.store.transaction import Transaction
 from commonground.structure import entities, tables, vocabularies
@@ -17,6 +18,7 @@ from commonground.structure.column_types import Holds, read_values
 from commonground.structure.entities import EntityColumn, EntityType
 from commonground.structure.former_names import refuse_taken
 from commonground.structure.names import clean_name, name_key, slug
+from commonground.structure.withdrawals import list_withdrawn
 
 SHOWN = 10
 Given = Mapping[str, Sequence[Any]]
@@ -93,6 +95,7 @@ def plan_upsert(on: Reading, *, type: str, keys: Sequence[str], columns: Given) 
     kind = entities.get_type(on.view, type)
     stored = store_values(on, kind, columns, len(keys))
     sorted_out = sort_out(on, kind, list(keys), stored)
+    sorted_out.notes.extend(note_columns(on, kind, columns))
     return upsert_plan(on, kind, sorted_out, declares=None)
 
 
@@ -267,23 +270,29 @@ def upsert_plan(
 
 def _store_column(on: Reading, column: EntityColumn, values: Sequence[Any]) -> list[Any]:
     if column.holds is Holds.TERM:
-        words = vocabularies.index_terms(on.view, column.target or 0)
-        return _look_up(column.name, "is not in the vocabulary", values, words, name_key)
+        vocabulary = column.target or 0
+        words = index_words(on, vocabulary)
+        return _look_up(column.name, lambda word: explain_word(on, vocabulary, word), values, words, name_key)
     if column.holds is Holds.LINK:
         target = entities.get_type(on.view, column.target or 0)
         wanted = sorted({str(value) for value in values if value is not None})
         found = entities.find_keys(on.view, target, wanted)
-        return _look_up(column.name, f"is the key of no {target.name}", values, found, str)
+        gone = {one.key: f", withdrawn: {one.reason}" for one in list_withdrawn(on.view, target)}
+        return _look_up(
+            column.name, lambda key: f"is the key of no {target.name}{gone.get(key, '')}", values, found, str
+        )
     return read_values(column.name, column.holds, values)
 
 
-def _look_up(name: str, what: str, values: Sequence[Any], words: Mapping[str, Rid], form: Any) -> list[Any]:  # noqa: ANN401 - a function of text
+def _look_up(
+    name: str, what: Callable[[str], str], values: Sequence[Any], words: Mapping[str, Rid], form: Callable[[str], str]
+) -> list[Any]:
     missing = sorted({str(value) for value in values if value is not None and form(str(value)) not in words})
     if missing:
         more = [f"... and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
         raise InvalidInput(
             f"{name}: {len(missing)} values cannot be resolved.",
-            faults=[*(f"{name}: {value!r} {what}" for value in missing[:SHOWN]), *more],
+            faults=[*(f"{name}: {value!r} {what(value)}" for value in missing[:SHOWN]), *more],
         )
     return [None if value is None else words[form(str(value))] for value in values]
 

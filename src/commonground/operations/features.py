@@ -10,6 +10,7 @@ import numpy as np
 from commonground.errors import Conflict, InvalidInput, NotFound
 from commonground.identity import Rid
 from commonground.operations.plans import Bulk, Plan, Reading
+from commonground.operations.wording import explain_word, index_words, note_words
 from commonground.store.transaction import Transaction
 from commonground.structure import entities, features, people, tables, vocabularies
 from commonground.structure.column_types import Holds, read_values
@@ -146,7 +147,7 @@ def plan_annotate(
             "feature": f"{kind.name}.{one.name}",
             "values": len(rids),
             "new readers": len(new_slots),
-            **note_merged(on, kind, keys or ()),
+            **note_given(on, kind, one, keys or (), values),
         },
         bulk=(Bulk(batch, one.table.name, one.rid, columns, origin),),
     )
@@ -179,13 +180,13 @@ def check_values(
     if len(values) != rows or (reasons is not None and len(reasons) != rows):
         raise InvalidInput(f"{len(values)} values for {rows} entities.")
     if feature.holds is Holds.TERM:
-        words = vocabularies.index_terms(on.view, feature.vocabulary or 0)
+        words = index_words(on, feature.vocabulary or 0)
         wrong = sorted({str(value) for value in values if value is not None and name_key(str(value)) not in words})
         if wrong:
             names = ", ".join(term.name for term in vocabularies.list_terms(on.view, feature.vocabulary or 0))
             raise InvalidInput(
                 f"{feature.name}: these are not terms of its vocabulary.",
-                faults=[repr(word) for word in wrong[:SHOWN]],
+                faults=[f"{word!r} {explain_word(on, feature.vocabulary or 0, word)}" for word in wrong[:SHOWN]],
                 todo=f"The terms are: {names}.",
             )
         stored = [None if value is None else words[name_key(str(value))] for value in values]
@@ -233,6 +234,16 @@ def note_merged(on: Reading, kind: EntityType, keys: Sequence[str]) -> dict[str,
     merged = entities.list_merged_keys(on.view, kind)
     lead = [key for key in dict.fromkeys(keys) if key in merged and merged[key][1] != key]
     notes = [f"{key} was merged into {merged[key][1]}: what is said of it counts for {merged[key][1]}." for key in lead]
+    return {"notes": notes} if notes else {}
+
+
+def note_given(
+    on: Reading, kind: EntityType, one: Feature, keys: Sequence[str], values: Sequence[Any] | np.ndarray[Any, Any]
+) -> dict[str, list[str]]:
+    """What is to be said, as notes of an effect, of keys that lead on and of words that are false friends."""
+    notes = note_merged(on, kind, keys).get("notes", [])
+    if one.holds is Holds.TERM:
+        notes = [*notes, *note_words(on, one.vocabulary or 0, values)]
     return {"notes": notes} if notes else {}
 
 

@@ -24,6 +24,7 @@ from commonground.operations.entities import (
 )
 from commonground.operations.plans import Plan, Reading
 from commonground.operations.sorting_out import SortedOut, sort_out
+from commonground.operations.wording import note_columns
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
 from commonground.structure import assets, entities, tables
@@ -103,6 +104,7 @@ def plan_table(
     found = (
         _sort_out_extended(on, kind, keys, stored, extends) if kind and extends else sort_out(on, kind, keys, stored)
     )
+    found.notes.extend(note_columns(on, full, values))
     return _with_source(on, upsert_plan(on, full, found, declares=declares, extends=extends), found, draft, source)
 
 

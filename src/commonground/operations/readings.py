@@ -19,6 +19,7 @@ from commonground.identity import Rid
 from commonground.operations.features import check_values, describe_feature, name_entities, name_raters, note_merged
 from commonground.operations.importing import USUAL, inspect_table, keep_source
 from commonground.operations.plans import Bulk, Plan, Reading
+from commonground.operations.wording import note_words
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
 from commonground.structure import assets, entities, features, people, tables
@@ -26,6 +27,7 @@ from commonground.structure.column_types import Holds
 from commonground.structure.entities import EntityType
 from commonground.structure.features import Feature
 from commonground.structure.former_names import find_named_rows
+from commonground.structure.names import name_key
 from commonground.structure.withdrawals import list_withdrawn
 
 
@@ -192,7 +194,7 @@ def _without_withdrawn(on: Reading, kind: EntityType, draft: ReadingDraft) -> tu
     """The readings of what is there, and what is to be said of withdrawn and merged entities, and of the file."""
     columns = _collect(draft)
     said = [note for note in draft.notes if note != USUAL]
-    said = note_merged(on, kind, columns["entity"]).get("notes", []) + said
+    said = [*note_merged(on, kind, columns["entity"]).get("notes", []), *_note_words(on, kind, columns), *said]
     gone = {one.key: one for one in list_withdrawn(on.view, kind)}
     met = sorted(gone.keys() & set(columns["entity"]))
     if not met:
@@ -200,6 +202,18 @@ def _without_withdrawn(on: Reading, kind: EntityType, draft: ReadingDraft) -> tu
     kept = [row for row, key in enumerate(columns["entity"]) if key not in gone]
     notes = [f"{key} was withdrawn by change {gone[key].change}: its readings are left out." for key in met]
     return {name: [cells[row] for row in kept] for name, cells in columns.items()}, [*notes, *said]
+
+
+def _note_words(on: Reading, kind: EntityType, columns: Mapping[str, Sequence[Any]]) -> list[str]:
+    """A warning for each false friend among the values of features that hold terms."""
+    notes = []
+    for one in features.list_features(on.view, kind.rid):
+        if one.holds is Holds.TERM:
+            pairs = zip(columns["feature"], columns["value"], strict=True)
+            notes += note_words(
+                on, one.vocabulary or 0, [v for name, v in pairs if name_key(name) == name_key(one.name)]
+            )
+    return notes
 
 
 def _known_source(on: Reading, digest: str) -> Rid | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy as sa
+
 from commonground.errors import Conflict, Frozen
 from commonground.identity import Kind
 from commonground.operations.plans import Plan, Reading
@@ -11,7 +13,7 @@ from commonground.store import changes, text_index
 from commonground.store.inverse import Inverse, apply_inverse, plan_inverse
 from commonground.store.text_index import Document
 from commonground.store.transaction import Transaction
-from commonground.structure import vocabularies
+from commonground.structure import tables, vocabularies
 from commonground.structure.users import find_users
 
 LASTING = {
@@ -65,7 +67,10 @@ def apply_revert(tx: Transaction, plan: Plan) -> None:
             tx.connection,
             [Document(row["rid"], kind, row["name"], row["description"] or "") for row in restored.get(table, [])],
         )
-    vocabularies.index_words(tx, [row["rid"] for row in restored.get("term", [])])
+    said = [*args["ends"].get("synonym", []), *args["restores"].get("synonym", [])]
+    of = sa.select(tables.synonym.c.term).where(tables.synonym.c.rid.in_(said)).distinct() if said else None
+    terms = list(tx.connection.execute(of).scalars()) if of is not None else []
+    vocabularies.index_words(tx, sorted({*terms, *(row["rid"] for row in restored.get("term", []))}))
 
 
 def _refuse_in_use(on: Reading, inverse: Inverse) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from commonground.identity import Kind, Rid
 from commonground.store import schema
 from commonground.store.view import View
-from commonground.structure import entities, lineage, tables
+from commonground.structure import entities, lineage, tables, vocabularies
 from commonground.structure.former_names import list_former_rows
 from commonground.structure.lineage import Named
 from commonground.structure.names import name_key
@@ -110,6 +110,8 @@ def _find_former(view: View, name: str) -> list[Named]:
         for kind, table in _UNIQUE.items()
         for row in list_former_rows(view, table, name)
     ]
+    if not found:
+        found = [Named(one.rid, Kind.TERM, one.name, None) for one in vocabularies.find_terms(view, name)]
     of, _, last = name.rpartition(".")
     types, features = tables.entity_type, tables.feature
     holders = (

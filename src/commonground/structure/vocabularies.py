@@ -56,6 +56,24 @@ class Term:
     """What other catalogues call it, such as a SNOMED code."""
 
 
+@dataclass(frozen=True, slots=True)
+class Synonym:
+    """Another word for a term."""
+
+    rid: Rid
+    """Permanent id."""
+    term: Rid
+    """The term."""
+    text: str
+    """The word."""
+    discipline: str | None
+    """Whose word it is; None if everybody's."""
+    language: str | None
+    """The language it belongs to; None if that does not matter."""
+    false_friend: bool
+    """Whether it means another term to others."""
+
+
 def get_vocabulary(view: View, name: str) -> Vocabulary:
     """One vocabulary by name, or by one it had before; raises NotFound."""
     rows = find_named_rows(view, vocabulary, name)
@@ -84,10 +102,35 @@ def find_terms(view: View, word: str) -> list[Term]:
     return [_term(row) for row in view.list_rows(term, sa.or_(term.c.name_key == key, term.c.rid.in_(named)))]
 
 
-def index_terms(view: View, of: Rid) -> dict[str, Rid]:
+def list_synonyms(view: View, *, word: str | None = None, terms: Sequence[Rid] | None = None) -> list[Synonym]:
+    """Synonyms and false friends, of these terms, or with this word."""
+    conditions = [] if word is None else [synonym.c.text_key == name_key(word)]
+    if terms is not None:
+        conditions.append(synonym.c.term.in_(list(terms)))
+    return [
+        Synonym(row.rid, row.term, row.text, row.discipline, row.language, bool(row.false_friend))
+        for row in view.list_rows(synonym, *conditions)
+    ]
+
+
+def list_false_friends(view: View, of: Rid) -> dict[str, list[Synonym]]:
+    """The words of a vocabulary that mean different terms to different disciplines, with all that they mean."""
+    inside = sa.select(term.c.rid).where(view.visible(term), term.c.vocabulary == of)
+    words = sa.select(synonym.c.text_key).where(
+        view.visible(synonym), synonym.c.false_friend == 1, synonym.c.term.in_(inside)
+    )
+    found: dict[str, list[Synonym]] = {}
+    for row in view.list_rows(synonym, synonym.c.false_friend == 1, synonym.c.text_key.in_(words)):
+        told = Synonym(row.rid, row.term, row.text, row.discipline, row.language, false_friend=True)
+        found.setdefault(row.text_key, []).append(told)
+    return found
+
+
+def index_terms(view: View, of: Rid, discipline: str | None = None) -> dict[str, Rid]:
     """Every word that stands for a term of a vocabulary, in the form in which twins are the same.
 
-    A term's name goes before a synonym, and a synonym before a name that a term had before.
+    A term's name goes before a synonym, and a synonym before a name that a term had before. A false friend stands for
+    what it means to the discipline; to nobody's, only if it means one term here.
     """
     words = {name_key(one.name): one.rid for one in list_terms(view, of)}
     rows = view.rows(
@@ -100,6 +143,13 @@ def index_terms(view: View, of: Rid) -> dict[str, Rid]:
     for rid, names in list_former_names(view, term, term.c.vocabulary == of).items():
         for name in names:
             words.setdefault(name_key(name), rid)
+    here = set(words.values())
+    for key, senses in list_false_friends(view, of).items():
+        inside = [sense for sense in senses if sense.term in here]
+        mine = [sense for sense in inside if discipline and name_key(sense.discipline or "") == name_key(discipline)]
+        leads = mine or inside
+        if len(leads) == 1:
+            words.setdefault(key, leads[0].term)
     return words
 
 
@@ -117,6 +167,13 @@ def add_terms(tx: Transaction, terms: Sequence[dict[str, Any]], synonyms: Sequen
         tx.insert(term, [{**one, "name_key": name_key(one["name"])} for one in terms])
     tx.insert(synonym, [{**one, "text_key": name_key(one["text"])} for one in synonyms])
     index_words(tx, [one["rid"] for one in terms])
+
+
+def add_synonyms(tx: Transaction, rows: Sequence[dict[str, Any]], ends: Sequence[Rid] = ()) -> None:
+    """More words for terms, in place of those that end."""
+    tx.end(synonym, ends)
+    tx.insert(synonym, [{**one, "text_key": name_key(one["text"])} for one in rows])
+    index_words(tx, sorted({one["term"] for one in rows}))
 
 
 def index_words(tx: Transaction, terms: Sequence[Rid]) -> None:

@@ -20,6 +20,7 @@ VERBS = {
     "uses": ("Noted the use of", "Would note the use of"),
     "withdraws": ("Withdrew", "Would withdraw"),
     "settles": ("Settled", "Would settle"),
+    "marks": ("Marked", "Would mark"),
     "merges": ("Merged", "Would merge"),
     "renames": ("Renamed", "Would rename"),
     "retypes": ("Retyped", "Would retype"),

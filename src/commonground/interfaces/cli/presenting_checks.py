@@ -152,3 +152,19 @@ def present_disagreements(answer: Sequence[Any], args: Mapping[str, Any]) -> Pag
     left = sum(one.by is None for one in answer)
     headline = f"Readers disagree on {show_count(len(answer), 'entity', 'entities')}; {left:,} are open."
     return Page(headline, blocks=(Table((Column("key"), Column("readings", wraps=True), Column("settled")), rows),))
+
+
+def present_senses(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
+    """What a word means, to whom."""
+    del args
+    rows = tuple(
+        (
+            Cell(one.term, "strong"),
+            Cell(one.how + (f" in {one.discipline}" if one.discipline else "")),
+            Cell(one.definition) if one.definition else Cell(GAP_SIGN, "gap"),
+        )
+        for one in answer.senses
+    )
+    table = Table((Column("term"), Column("as", wraps=True), Column("definition", wraps=True)), rows)
+    headline = answer.warning or f"{answer.word} is {answer.senses[0].term}."
+    return Page(headline, look="open" if answer.warning else "holds", blocks=(table,))

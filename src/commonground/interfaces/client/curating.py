@@ -13,6 +13,7 @@ from commonground.operations.adjudicating import Disagreement
 from commonground.operations.agreement import Agreement
 from commonground.operations.plans import Committed
 from commonground.operations.session import Session
+from commonground.operations.synonyms import Senses
 from commonground.structure.agreement import Figure
 from commonground.structure.entities import EntityType
 from commonground.structure.features import Feature
@@ -86,6 +87,28 @@ class Vocabularies:
     def add_terms(self, vocabulary: str, terms: Sequence[str | dict[str, Any]], *, why: str | None = None) -> Committed:
         """Add terms at the end of a vocabulary."""
         return self._session.write("term add", why=why, vocabulary=vocabulary, terms=terms)
+
+    def add_synonyms(
+        self,
+        term: str,
+        words: Sequence[str],
+        *,
+        discipline: str | None = None,
+        language: str | None = None,
+        why: str | None = None,
+    ) -> Committed:
+        """Add other words for a term (`texture.solid`), of a discipline or a language, or everybody's."""
+        told = {"what": term, "words": words, "discipline": discipline, "language": language}
+        return self._session.write("term synonym", why=why, **told)
+
+    def mark_false_friend(self, word: str, means: Mapping[str, str], *, why: str | None = None) -> Committed:
+        """Mark a word that means different terms to different disciplines: {"radiology": "texture.solid", ...}."""
+        return self._session.write("term false-friend", why=why, word=word, means=means)
+
+    def senses(self, word: str) -> Senses:
+        """All that a word means, to whom; with a warning if that is not the same for all."""
+        found: Senses = self._session.read("term find", word=word)
+        return found
 
 
 class Entities:
