@@ -219,3 +219,18 @@ def test_a_full_disk_is_said_and_keeps_everything(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "StorageFull" in done.stderr
     assert fingerprint(open_study(tmp_path / "study", person="Tester")) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["with space", "q?mode=memory", "50%20", "h#sh", "semi;colon", "quo'te\"s", "\u00fcn\u00ef", "b[r]*"]
+)
+def test_a_folder_of_any_name_holds_its_own_database(tmp_path: Path, name: str) -> None:
+    """No character of a folder's name leads the database elsewhere: two studies side by side never share one."""
+    folder = tmp_path / name
+    folder.mkdir()
+    create_study(folder, name="odd", person="Tester").ground.close()
+    assert (folder / ".commonground" / "catalogue.sqlite").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    opened = open_study(folder, person="Tester")
+    assert opened.ground.facts["name"] == "odd"
+    opened.ground.close()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from commonground.errors import Conflict, Frozen, NotFound
+from commonground.errors import Conflict, Frozen, InvalidInput, NotFound
 from commonground.operations.frames import read_frame
 from commonground.operations.session import Session
 from commonground.store import changes
@@ -72,6 +74,69 @@ def test_what_is_in_use_is_not_undone(session: Session, offset: int, what: str) 
         assert changes.get_change(connection, number).verb == what
     with pytest.raises(Conflict, match="in use"):
         session.write("revert", change=number)
+
+
+def test_a_merge_is_undone_although_the_duplicate_has_values_and_memberships(session: Session) -> None:
+    """The duplicate lives again, with what was said of it and where it lay."""
+    declare(session)
+    session.write("feature annotate", feature="grade", keys=["a"], values=[3])
+    session.write("entity merge", type="Item", duplicate="a", into="b")
+    session.write("revert", change=newest(session))
+    assert sizes(session) == {"a": 1.0, "b": 2.0}
+
+
+USES: dict[str, tuple[tuple[str, dict[str, Any]], tuple[str, dict[str, Any]]]] = {
+    "a term in a column": (
+        ("term add", {"vocabulary": "Side", "terms": ["middle"]}),
+        ("entity upsert", {"type": "Item", "keys": ["a"], "columns": {"side": ["middle"]}}),
+    ),
+    "a term as a value": (
+        ("term add", {"vocabulary": "Side", "terms": ["middle"]}),
+        ("feature annotate", {"feature": "where", "keys": ["a"], "values": ["middle"]}),
+    ),
+    "a person who read": (
+        ("person add", {"name": "Reader"}),
+        ("feature annotate", {"feature": "grade", "keys": ["a"], "values": [1], "rater": "Reader"}),
+    ),
+    "a column with something in it": (
+        ("type extend", {"type": "Item", "columns": [{"name": "note", "holds": "text"}]}),
+        ("entity upsert", {"type": "Item", "keys": ["a"], "columns": {"note": ["x"]}}),
+    ),
+    "the entity of a merge": (
+        ("entity upsert", {"type": "Item", "keys": ["c"], "columns": {}}),
+        ("entity merge", {"type": "Item", "duplicate": "a", "into": "c"}),
+    ),
+    "a dataset that ran": (
+        ("dataset create", {"name": "other", "type": "Item", "keys": ["a"]}),
+        ("execution start", {"name": "trial", "inputs": ["other@dev"]}),
+    ),
+    "many entities that are linked to": (
+        ("entity upsert", {"type": "Item", "keys": [f"m{n}" for n in range(600)], "columns": {}}),
+        ("entity upsert", {"type": "Part", "keys": ["part"], "columns": {"item": ["m7"]}}),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", USES)
+def test_whatever_is_named_by_something_is_not_undone(session: Session, case: str) -> None:
+    """Terms, people, columns, merges, inputs, links from anywhere: what they name cannot be taken back."""
+    declare(session)
+    session.write("vocabulary add", name="Side", terms=["left"])
+    session.write("type extend", type="Item", columns=[{"name": "side", "holds": "term", "target": "Side"}])
+    session.write("feature add", name="where", type="Item", holds="term", vocabulary="Side")
+    session.write("type add", name="Part", columns=[{"name": "item", "holds": "link", "target": "Item"}])
+    (verb, args), (using, more) = USES[case]
+    made = session.write(verb, **args)
+    assert made.change is not None
+    session.write(using, **more)
+    with pytest.raises(Conflict, match="in use"):
+        session.write("revert", change=made.change.id)
+
+
+def test_nobody_takes_back_their_own_coming(session: Session) -> None:
+    """The owner of a new study stays in it: a study that nobody owns could never be looked after again."""
+    with pytest.raises(InvalidInput, match="own coming"):
+        session.write("revert", change=1)
 
 
 def test_a_release_and_an_unknown_change_are_refused(session: Session) -> None:

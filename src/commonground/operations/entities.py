@@ -12,7 +12,9 @@ from commonground.operations.plans import Plan, Reading
 from commonground.operations.sorting_out import SortedOut, sort_out
 from commonground.operations.wording import explain_word, index_words, note_columns
 from commonground.store.canonical import Column, table_digest
+from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
+from commonground.store.view import View
 from commonground.structure import entities, tables, vocabularies
 from commonground.structure.column_types import Holds, read_values
 from commonground.structure.entities import EntityColumn, EntityType
@@ -117,16 +119,14 @@ def plan_merge(on: Reading, *, type: str, duplicate: str, into: str) -> Plan:  #
     for key in (duplicate, into):
         if key not in found:
             raise NotFound(f"There is no {kind.name} {key!r}.")
-    if duplicate == into:
-        raise InvalidInput("An entity cannot be merged into itself.")
-    if found[duplicate] == found[into]:
-        raise InvalidInput(f"{duplicate} and {into} are one {kind.name} already.")
     old, new = found[duplicate], found[into]
-    moved = _relink(on, kind, old, new)
+    if old == new:
+        raise InvalidInput("An entity cannot be merged into itself.")
+    moved = _relink(on.view, kind, old, new)
     return Plan(
         id=on.mint()[0],
         verb="entity merge",
-        args={"place": kind.place, "old": old, "into": new, "moved": moved},
+        args={"type": kind.rid, "place": kind.place, "old": old, "into": new, "moved": moved},
         at=on.view.change,
         anchors=(old, new),
         reads=(kind.rid, old, new),
@@ -139,6 +139,15 @@ def apply_merge(tx: Transaction, plan: Plan) -> None:
     entities.merge_entity(tx, plan.args["place"], plan.args["old"], plan.args["into"])
     for move in plan.args["moved"]:
         entities.change_entities(tx, move["place"], move["rows"])
+
+
+def recheck_merge(_ground: Ground, view: View, plan: Plan) -> None:
+    """Raise Conflict if what links to the duplicate is no longer as it was planned."""
+    kind = entities.get_type(view, plan.args["type"])
+    if _relink(view, kind, plan.args["old"], plan.args["into"]) != plan.args["moved"]:
+        raise Conflict(
+            "What links to the duplicate changed while the merge was being prepared.", todo="Repeat the command."
+        )
 
 
 def read_types(on: Reading) -> list[EntityType]:
@@ -308,13 +317,13 @@ def _target(on: Reading, column: NewColumn) -> Rid | None:
     return entities.get_type(on.view, column.target).rid
 
 
-def _relink(on: Reading, kind: EntityType, old: Rid, new: Rid) -> list[dict[str, Any]]:
+def _relink(view: View, kind: EntityType, old: Rid, new: Rid) -> list[dict[str, Any]]:
     moved = []
-    for other in entities.list_types(on.view):
+    for other in entities.list_types(view):
         places = [column.place for column in other.links if column.target == kind.rid]
         if not places:
             continue
-        listed = entities.list_entities(on.view, other)
+        listed = entities.list_entities(view, other)
         rows = []
         for position in range(len(listed["rid"])):
             row = {name: values[position] for name, values in listed.items()}

@@ -57,7 +57,8 @@ class _Labels:
     def find_type(self, name: str | None) -> EntityType | None:
         """The grain, as it was declared then: the type that has the name, or has it now; else that of all members."""
         if name is None:
-            wanted = set(self.state.get_table("members")["type"].to_pylist())
+            members = self.state.get_table("members")
+            wanted = set(members["type"].to_pylist()) if members.num_rows else set()
         else:
             named = [kind.rid for kind in self.then if name_key(kind.name) == name_key(name)]
             rows = () if named else find_named_rows(self.view, tables.entity_type, name)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from commonground.errors import BrokenFile, NotFound
-from commonground.identity import Actor, Rid, read_rid, show_rid
+from commonground.errors import BrokenFile
+from commonground.identity import Actor, Rid, read_rid
 from commonground.operations.plans import Role
 from commonground.operations.session import Session
 from commonground.store import backup as copies
@@ -19,7 +19,6 @@ from commonground.store.backup import Restored
 from commonground.store.verify import verify
 from commonground.structure import entities
 from commonground.structure.stored_files import list_file_uses
-from commonground.structure.withdrawals import find_withdrawn
 
 ERASED = "erased.jsonl"
 Progress = Callable[[str, int], None]
@@ -82,7 +81,7 @@ def _erase_again(session: Session, entry: dict[str, Any]) -> int:
     count = 0
     for place, texts in entry["entities"].items():
         for text in texts:
-            found = _living(session, place, read_rid(text))
+            found = _there(session, place, read_rid(text))
             if found is not None:
                 kind, key = found
                 session.write(
@@ -92,17 +91,12 @@ def _erase_again(session: Session, entry: dict[str, Any]) -> int:
     return count
 
 
-def _living(session: Session, place: str, rid: Rid) -> tuple[str, str] | None:
+def _there(session: Session, place: str, rid: Rid) -> tuple[str, str] | None:
+    """The type and the key of an entity of which anything is held, living or taken back."""
     with session.reading() as on:
         kind = next((kind for kind in entities.list_types(on.view) if kind.place == place), None)
-        if kind is None:
-            return None
-        try:
-            entity = entities.get_entity(on.view, kind, rid)
-        except NotFound:
-            gone = find_withdrawn(on.view, kind, rid)
-            return (kind.name, gone.key) if gone else None
-        return kind.name, entity["key"] or show_rid(rid)
+        key = entities.find_last_key(on.view, kind, entities.resolve_alias(on.view, rid)) if kind else None
+        return (kind.name, key) if kind and key else None
 
 
 def _read_erased(path: Path) -> list[dict[str, Any]]:

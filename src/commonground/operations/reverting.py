@@ -6,13 +6,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from commonground.errors import Conflict, Frozen
+from commonground.errors import Conflict, Frozen, InvalidInput
 from commonground.identity import Kind
 from commonground.operations.plans import Plan, Reading
 from commonground.store import changes, text_index
+from commonground.store.ground import Ground
 from commonground.store.inverse import Inverse, apply_inverse, plan_inverse
 from commonground.store.text_index import Document
 from commonground.store.transaction import Transaction
+from commonground.store.view import View
 from commonground.structure import tables, vocabularies
 from commonground.structure.users import find_users
 
@@ -40,7 +42,9 @@ def plan_revert(on: Reading, *, change: int) -> Plan:
             todo="Say what holds now with a new change.",
         )
     inverse = plan_inverse(on.view, change)
-    _refuse_in_use(on, inverse)
+    _refuse_in_use(on.view, inverse)
+    if on.actor.person in {rid for listed in inverse.ends.values() for rid in listed}:
+        raise InvalidInput("Nobody can take back their own coming.", todo="Ask another owner of the study.")
     anchors = changes.list_anchors(on.view.connection, change)
     return Plan(
         id=on.mint()[0],
@@ -73,16 +77,18 @@ def apply_revert(tx: Transaction, plan: Plan) -> None:
     vocabularies.index_words(tx, sorted({*terms, *(row["rid"] for row in restored.get("term", []))}))
 
 
-def _refuse_in_use(on: Reading, inverse: Inverse) -> None:
+def recheck_revert(_ground: Ground, view: View, plan: Plan) -> None:
+    """Raise Conflict if what would go is named by somebody who came in between."""
+    _refuse_in_use(view, Inverse(plan.args["change"], plan.args["ends"], plan.args["restores"]))
+
+
+def _refuse_in_use(view: View, inverse: Inverse) -> None:
     """Raise Conflict if something that would go is named by what would stay."""
-    going = {name: sorted(set(rids) - set(inverse.restores.get(name, []))) for name, rids in inverse.ends.items()}
     # The rows of a merge and of a withdrawal have the rid of their entity, which lives again when they go.
     living = {rid for listed in inverse.restores.values() for rid in listed}
-    rids = [rid for listed in going.values() for rid in listed if rid not in living]
-    users = [
-        f"{name} ({count})"
-        for name, count in find_users(on.view, rids, {name: set(listed) for name, listed in going.items()}).items()
-    ]
+    rids = sorted({rid for listed in inverse.ends.values() for rid in listed} - living)
+    going = {name: set(listed) for name, listed in inverse.ends.items()}
+    users = [f"{name} ({count})" for name, count in find_users(view, rids, going).items()]
     if users:
         raise Conflict(
             f"Change {inverse.change} cannot be undone: what it brought is in use, by {', '.join(users)}.",

@@ -16,13 +16,14 @@ import sqlalchemy as sa
 from commonground.errors import CommonGroundError, Conflict, NotAllowed
 from commonground.identity import Actor, Rid
 from commonground.operations.plans import Bulk, Committed, Plan, Reading, Role
-from commonground.operations.registry import get_verb
+from commonground.operations.registry import VERBS, get_verb
 from commonground.operations.verb import Verb
 from commonground.store import batches, changes, schema
 from commonground.store.batches import StagedBatch
 from commonground.store.changes import Change
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
+from commonground.store.view import View
 
 ATTEMPTS = 10
 
@@ -125,6 +126,10 @@ class Session:
             if first is not None:
                 return first
             _check_reads(tx, plan)
+            _check_sweeps(tx, plan)
+            if verb.sweeps and tx.change - 1 > plan.at:
+                # Who came in between may have named what this takes away.
+                _function(verb, "recheck")(self.ground, View(tx.connection, tx.change - 1, current=True), plan)
             _function(verb, "apply")(tx, plan, *prepared)
             for bulk in plan.bulk:
                 rows = staged.get(bulk.batch) or batches.write(tx, _table(bulk), bulk.batch, bulk.columns)
@@ -178,5 +183,16 @@ def _check_reads(tx: Transaction, plan: Plan) -> None:
         newest = changes.get_change(tx.connection, max(moved.values()))
         raise Conflict(
             f"What `{plan.verb}` relied on changed while it was being prepared: change {newest.id}, `{newest.verb}`.",
+            todo="Look at the present state, then repeat the command.",
+        )
+
+
+def _check_sweeps(tx: Transaction, plan: Plan) -> None:
+    """Raise Conflict if something was taken away while this was planned; what ran without a catalogue names none."""
+    sweeping = [verb.name for verb in VERBS.values() if verb.sweeps]
+    taken = changes.find_later(tx.connection, plan.at, sweeping) if plan.at else None
+    if taken is not None:
+        raise Conflict(
+            f"Something was taken away while `{plan.verb}` was being prepared: change {taken.id}, `{taken.verb}`.",
             todo="Look at the present state, then repeat the command.",
         )

@@ -108,7 +108,12 @@ def read_backups(on: Reading) -> list[Backup]:
 
 def read_gc(on: Reading, *, dry_run: bool = False) -> Collected:
     """Remove files that no row of any time names, and rows of unfinished batches whose process has ended."""
-    ground, blobs = on.ground, on.ground.blobs
+    return collect(on.ground, dry_run=dry_run)
+
+
+def collect(ground: Ground, *, dry_run: bool = False) -> Collected:
+    """Remove what nothing names; what another process is about to record stays."""
+    blobs = ground.blobs
     generation = None if dry_run else blobs.begin_generation()
     with ground.database.read() as connection:
         named = find_named(connection, blobs)

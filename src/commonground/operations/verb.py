@@ -49,3 +49,5 @@ class Verb:
     """Whether something remains to be done after the change, which may be repeated: `finish_erase`."""
     states: bool = False
     """Whether it says how things shall be, so that after a conflict it is simply planned anew."""
+    sweeps: bool = False
+    """Whether it takes away what any other plan may name: `recheck_erase` looks again, under the lock, at its reach."""

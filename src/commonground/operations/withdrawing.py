@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from commonground.errors import Conflict, InvalidInput, NotFound
 from commonground.identity import Rid
 from commonground.operations.plans import Plan, Reading
+from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
+from commonground.store.view import View
 from commonground.structure import datasets, entities
 from commonground.structure.entities import EntityType
 from commonground.structure.withdrawals import list_withdrawn, withdraw
@@ -30,7 +32,7 @@ def plan_withdraw(
     kind = entities.get_type(on.view, type)
     found = _find(on, kind, keys)
     types = {one.rid: one for one in entities.list_types(on.view)}
-    reach = _reach(on, types, kind.rid, set(found.values()))
+    reach = _reach(on.view, types, kind.rid, set(found.values()))
     more = {types[rid].name: len(rids) for rid, rids in reach.items() if rid != kind.rid or len(rids) > len(found)}
     if more and not linked:
         told = ", ".join(f"{count - len(found) if name == kind.name else count} {name}" for name, count in more.items())
@@ -44,6 +46,7 @@ def plan_withdraw(
         verb="entity withdraw",
         args={
             "reason": reason,
+            "of": [kind.rid, sorted(found.values())],
             "entities": [[types[rid].place, rid, sorted(rids)] for rid, rids in sorted(reach.items())],
         },
         at=on.view.change,
@@ -65,6 +68,15 @@ def apply_withdraw(tx: Transaction, plan: Plan) -> None:
         withdraw(tx, place, kind, rids, plan.args["reason"])
 
 
+def recheck_withdraw(_ground: Ground, view: View, plan: Plan) -> None:
+    """Raise Conflict if something has come in between that links to what is withdrawn."""
+    types = {one.rid: one for one in entities.list_types(view)}
+    kind, start = plan.args["of"]
+    now = [[types[rid].place, rid, sorted(rids)] for rid, rids in sorted(_reach(view, types, kind, set(start)).items())]
+    if now != plan.args["entities"]:
+        raise Conflict("More links to these by now than when it was planned.", todo="Repeat the command.")
+
+
 def _find(on: Reading, kind: EntityType, keys: Sequence[str]) -> dict[str, Rid]:
     found = entities.find_keys(on.view, kind, sorted(set(keys)))
     if not keys or len(found) < len(set(keys)):
@@ -80,7 +92,7 @@ def _find(on: Reading, kind: EntityType, keys: Sequence[str]) -> dict[str, Rid]:
     return found
 
 
-def _reach(on: Reading, types: dict[Rid, EntityType], kind: Rid, start: set[Rid]) -> dict[Rid, set[Rid]]:
+def _reach(view: View, types: dict[Rid, EntityType], kind: Rid, start: set[Rid]) -> dict[Rid, set[Rid]]:
     """These and all living entities that link to them, at any distance, by type."""
     reach: dict[Rid, set[Rid]] = {kind: set(start)}
     waiting = [(kind, set(start))]
@@ -88,7 +100,7 @@ def _reach(on: Reading, types: dict[Rid, EntityType], kind: Rid, start: set[Rid]
         target, rids = waiting.pop()
         for other in types.values():
             places = [link.place for link in other.links if link.target == target]
-            listed = entities.list_entities(on.view, other) if places else {"rid": []}
+            listed = entities.list_entities(view, other) if places else {"rid": []}
             fresh = {
                 rid
                 for position, rid in enumerate(listed["rid"])

@@ -219,6 +219,14 @@ class Recorded:
     """The rids it is about."""
 
 
+def find_later(connection: sa.Connection, after: int, verbs: Sequence[str]) -> Change | None:
+    """The newest change after another one that was made by one of these verbs."""
+    log = schema.change
+    statement = sa.select(log).where(log.c.id > after, log.c.verb.in_(verbs)).order_by(log.c.id.desc()).limit(1)
+    row = connection.execute(statement).mappings().first()
+    return _change(row) if row else None
+
+
 def list_anchors(connection: sa.Connection, number: int) -> list[Rid]:
     """What a change is about."""
     anchor = schema.change_anchor

@@ -34,7 +34,7 @@ _opened_by: dict[Path, int] = {}
 class Database:
     """One database, with an engine for readers and one for writers."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | sa.URL) -> None:
         self.url = sa.make_url(url)
         self._process = os.getpid()
         self.dialect = self.url.get_backend_name()
@@ -161,7 +161,8 @@ def _lock(descriptor: int) -> None:
 
 def _sqlite_engine(path: Path, module: ModuleType, begin: str, more: Sequence[str] = ()) -> sa.Engine:
     engine = sa.create_engine(
-        f"sqlite:///{path}",
+        # As a part of its own: in an address a ? or a % of a folder's name would mean something.
+        sa.URL.create("sqlite", database=str(path)),
         module=module,
         poolclass=sa.pool.QueuePool,
         pool_size=4,

@@ -16,6 +16,8 @@ import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from commonground.errors import InvalidInput, NotFound, StorageError
 from commonground.identity import Mint
 from commonground.store import changes, files, migrations
@@ -119,7 +121,7 @@ def open_folder(folder: Path, *, check: bool = True) -> Ground:
 
 
 def _open_parts(place: Path, url: str | None) -> Ground:
-    database = Database(url or f"sqlite:///{place / CATALOGUE}")
+    database = Database(url or sa.URL.create("sqlite", database=str(place / CATALOGUE)))
     return Ground(place, database, DirectoryBlobs(place / "blobs"), {})
 
 

@@ -8,6 +8,7 @@ are made.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -125,23 +126,42 @@ def load_table(connection: sa.Connection, place: str) -> sa.Table:
     return tables.load_one(connection, place)
 
 
+def clean_key(key: str) -> str:
+    """A natural key in the form in which it is stored, however it was typed: NFC, without spaces around it."""
+    return key if key.isascii() and key == key.strip() else unicodedata.normalize("NFC", key).strip()
+
+
 def find_keys(view: View, kind: EntityType, keys: Sequence[str]) -> dict[str, Rid]:
     """The rids of the living entities with these natural keys; a merged duplicate's key leads to what it is now."""
     table = get_table(view, kind)
+    stored = {key: clean_key(key) for key in keys}
+    wanted = list(dict.fromkeys(stored.values()))
     found: dict[str, Rid] = {}
-    if len(keys) > 20_000:  # noqa: PLR2004 - beyond this one scan is cheaper than many look-ups
-        wanted = set(keys)
-        rows = view.rows(sa.select(table.c.key, table.c.rid).where(view.visible(table), table.c.key.is_not(None)))
-        found = {row.key: row.rid for row in rows if row.key in wanted}
+    living = sa.select(table.c.key, table.c.rid).where(view.visible(table))
+    if len(wanted) > 20_000:  # noqa: PLR2004 - beyond this one scan is cheaper than many look-ups
+        found = {row.key: row.rid for row in view.rows(living.where(table.c.key.is_not(None)))}
     else:
-        for start in range(0, len(keys), 500):
-            part = list(keys[start : start + 500])
-            rows = view.rows(sa.select(table.c.key, table.c.rid).where(view.visible(table), table.c.key.in_(part)))
+        for start in range(0, len(wanted), 500):
+            rows = view.rows(living.where(table.c.key.in_(wanted[start : start + 500])))
             found.update((row.key, row.rid) for row in rows)
-    if len(found) < len(set(keys)):
+    if any(key not in found for key in wanted):
         merged = list_merged_keys(view, kind)
-        found.update((key, merged[key][0]) for key in keys if key not in found and key in merged)
-    return found
+        found = {key: rid for key, (rid, _) in merged.items()} | found
+    return {key: found[clean] for key, clean in stored.items() if clean in found}
+
+
+def find_bearers(view: View, kind: EntityType, key: str) -> list[Rid]:
+    """Every entity that ever bore a natural key, also one that was taken back; of a duplicate what it is now."""
+    table = get_table(view, kind)
+    wanted = sa.select(table.c.rid).where(table.c.key == clean_key(key), table.c.since <= view.change).distinct()
+    return sorted({resolve_alias(view, row.rid) for row in view.rows(wanted)})
+
+
+def find_last_key(view: View, kind: EntityType, rid: Rid) -> str | None:
+    """The natural key that an entity bears, or bore when it was last there; None if nothing is held of it."""
+    table = get_table(view, kind)
+    row = view.first(sa.select(table.c.key).where(table.c.rid == rid).order_by(table.c.since.desc()).limit(1))
+    return None if row is None else row.key
 
 
 def list_merged_keys(view: View, kind: EntityType) -> dict[str, tuple[Rid, str]]:

@@ -6,7 +6,9 @@ merged duplicate belongs where the entity belongs that it is now. Whoever only l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -25,6 +27,9 @@ from commonground.structure.features import VALUE_TABLES
 from commonground.structure.versions import Manifest
 
 PART = 500
+DISTINCT = 6
+"""A key of so many characters does not stand in other words by chance."""
+_WORD = r"(?<!\w)(?<!\w[-./:,+]){}(?!\w|[-./:,+]\w)"
 ENTITY_COLUMN = {"members": "entity", "values": "entity", "entities": "rid", "raters": "scope"}
 
 
@@ -51,11 +56,11 @@ class Reach:
         return {rid for rids in self.entities.values() for rid in rids}
 
 
-def measure_reach(view: View, kind: EntityType, start: Rid) -> Reach:
-    """What belongs to an entity: it, what it was merged from, and all that links to these, at any time."""
+def measure_reach(view: View, kind: EntityType, start: Iterable[Rid]) -> Reach:
+    """What belongs to some entities: they, what they were merged from, and all that links to these, at any time."""
     types = {one.rid: one for one in list_types(view)}
     aliases = list_aliases(view)
-    first = _with_duplicates({start}, aliases)
+    first = _with_duplicates(set(start), aliases)
     reach = Reach(entities={kind.rid: first})
     waiting = [(kind.rid, first)]
     while waiting:
@@ -170,7 +175,31 @@ def _changes(view: View, keys: Sequence[str]) -> list[int]:
         return []
     log = schema.change
     rows = view.rows(sa.select(log.c.id, log.c.words).where(log.c.words.is_not(None)))
-    return [row.id for row in rows if any(key in row.words for key in keys)]
+    return [row.id for row in rows if is_named(keys, "\n".join(_texts(json.loads(row.words))))]
+
+
+def is_named(keys: Iterable[str], text: str) -> bool:
+    """Whether a text names one of these keys: a long one anywhere, a short one as a word of its own.
+
+    Keys such as 7 stand inside digests, dates and counts that are about nobody.
+    """
+    return any(
+        key in text and (len(key) >= DISTINCT or re.search(_WORD.format(re.escape(key)), text) is not None)
+        for key in keys
+    )
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text within plain data."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def _parts(rids: Sequence[Rid]) -> Iterator[list[Rid]]:

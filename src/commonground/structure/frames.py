@@ -145,7 +145,10 @@ def _kinds(source: TableSource, types: Mapping[Rid, str]) -> dict[Rid, _Kind]:
 
 
 def _grain(source: TableSource, kinds: Mapping[Rid, _Kind], types: Mapping[Rid, str], grain: str | None) -> _Kind:
-    present = [int(rid) for rid in np.unique(source.get_table("members")["type"].to_numpy())]
+    members = source.get_table("members")
+    if not members.num_rows:
+        raise InvalidInput("This state has no members, so there is nothing to make a frame of.", todo="Add members.")
+    present = [int(rid) for rid in np.unique(members["type"].to_numpy())]
     if grain is None:
         if len(present) != 1:
             raise Ambiguous(

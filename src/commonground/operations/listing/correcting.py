@@ -12,6 +12,7 @@ VERBS: tuple[Verb, ...] = (
         "Undo a change by its inverse, as a change of its own.",
         "curator",
         writes=True,
+        sweeps=True,
         params=(Param("change", "The change's number.", type="int", required=True, positional=True),),
     ),
     Verb(
@@ -23,6 +24,8 @@ VERBS: tuple[Verb, ...] = (
         writes=True,
         stages=True,
         finishes=True,
+        states=True,
+        sweeps=True,
         params=(
             Param("type", "The entity type.", required=True),
             Param("key", "The entity's key.", required=True),

@@ -151,6 +151,7 @@ VERBS: tuple[Verb, ...] = (
         "Merge a duplicate into the entity it duplicates.",
         "curator",
         writes=True,
+        sweeps=True,
         params=(
             TYPE,
             Param("duplicate", "The key of the duplicate.", required=True),
@@ -164,6 +165,7 @@ VERBS: tuple[Verb, ...] = (
         "Take entities out of the living state because they are no longer valid.",
         "curator",
         writes=True,
+        sweeps=True,
         params=(
             TYPE,
             Param("keys", "The key of an entity.", many=True, required=True),
