@@ -11,6 +11,7 @@ from typing import Any
 from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
 from commonground.operations.plans import Reading
+from commonground.operations.sensitive import check_may
 from commonground.operations.wording import name_others
 from commonground.store.view import Identified, View
 from commonground.structure import (
@@ -33,6 +34,7 @@ from commonground.structure.former_names import list_former_names
 from commonground.structure.withdrawals import find_withdrawn
 
 MANY = 12
+KEPT_BACK = "kept back (sensitive)"
 Value = str | int | float | None
 _DESCRIBED = {
     Kind.DATASET: tables.dataset,
@@ -71,10 +73,12 @@ class SideBySide:
     """For each feature what each of them said, in order of arrival; empty for nothing."""
 
 
-def describe_thing(on: Reading, what: Identified) -> tuple[str | None, tuple[Fact, ...]]:
-    """What people say of a thing, and the facts of it."""
+def describe_thing(on: Reading, what: Identified, *, sensitive: bool = False) -> tuple[str | None, tuple[Fact, ...]]:
+    """What people say of a thing, and the facts of it; sensitive ones only if they are asked for."""
     facts = _DESCRIBE.get(what.kind)
     told = facts(on, what.rid) if facts else []
+    if what.kind is Kind.ENTITY:
+        told = _entity(on, what.rid, sensitive=sensitive)
     return description_of(on.view, what.kind, what.rid), (*told, *_former(on.view, what))
 
 
@@ -219,6 +223,7 @@ def _type(on: Reading, rid: Rid) -> list[Fact]:
     for column in one.columns:
         holds = str(column.holds) + (f" to {targets[column.target].name}" if column.target else "")
         before = f", called before: {', '.join(column.former)}" if column.former else ""
+        before += ", sensitive" if column.sensitive else ""
         facts.append(Fact(column.name, f"{holds} {column.unit or ''}".strip() + before, column.description))
     facts += [
         Fact(f"feature {one_feature.name}", str(one_feature.holds), one_feature.description)
@@ -227,7 +232,7 @@ def _type(on: Reading, rid: Rid) -> list[Fact]:
     return facts
 
 
-def _entity(on: Reading, rid: Rid) -> list[Fact]:
+def _entity(on: Reading, rid: Rid, *, sensitive: bool = False) -> list[Fact]:
     view = on.view
     known = {kind.name: kind for kind in entities.list_types(view)}
     name = naming.name_things(view, [rid])[rid].name
@@ -237,13 +242,19 @@ def _entity(on: Reading, rid: Rid) -> list[Fact]:
     gone = find_withdrawn(view, kind, rid)
     if gone is not None:
         with on.ground.view(gone.change - 1) as then:
-            before = _entity(dataclasses.replace(on, view=then), rid)
+            before = _entity(dataclasses.replace(on, view=then), rid, sensitive=sensitive)
         return [Fact("withdrawn", f"by change {gone.change}", gone.reason), *before]
+    guarded = entities.list_sensitive_places(on.view)
+    if sensitive:
+        check_may(on, [f"{kind.name}.{column.name}" for column in kind.columns if column.place in guarded])
     row = entities.get_entity(view, kind, rid)
     links = [row[column.name] for column in kind.columns if column.holds in {Holds.LINK, Holds.TERM, Holds.ASSET}]
     named = naming.name_things(view, [link for link in links if link])
     facts = []
     for column in kind.columns:
+        if column.place in guarded and not sensitive:
+            facts.append(Fact(column.name, KEPT_BACK))
+            continue
         value = row[column.name]
         shown = named[value].name if value in named and column.target else value
         text = None if shown is None else format_value(shown) + (f" {column.unit}" if column.unit else "")

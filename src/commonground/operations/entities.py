@@ -221,6 +221,9 @@ def store_values(on: Reading, kind: EntityType, columns: Given, rows: int) -> di
     for name, values in columns.items():
         try:
             column = kind.get_column(name)
+            if column.sensitive:
+                stored[column.place] = _store_guarded(on, column, values, rows)
+                continue
             if len(values) != rows:
                 raise InvalidInput(f"{name} has {len(values)} values for {rows} entities")  # noqa: TRY301 - collected with the others
             if column.place in stored:
@@ -291,6 +294,24 @@ def _store_column(on: Reading, column: EntityColumn, values: Sequence[Any]) -> l
             column.name, lambda key: f"is the key of no {target.name}{gone.get(key, '')}", values, found, str
         )
     return read_values(column.name, column.holds, values)
+
+
+def _store_guarded(on: Reading, column: EntityColumn, values: Sequence[Any], rows: int) -> list[Any]:
+    """As _store_column, for a sensitive column: a fault says where, not what."""
+    if len(values) != rows:
+        raise InvalidInput(f"{column.name} has {len(values)} values for {rows} entities")
+    try:
+        return _store_column(on, column, values)
+    except InvalidInput:
+        faults = []
+        for row, value in enumerate(values, start=1):
+            try:
+                _store_column(on, column, [value])
+            except InvalidInput:
+                faults.append(f"row {row}")
+        told = f"{column.name}, {', '.join(faults)}: the value does not fit, and is kept back (sensitive)"
+        # Not raised from the first fault, which quotes what it is about.
+        raise InvalidInput(told) from None
 
 
 def _look_up(

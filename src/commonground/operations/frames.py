@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import pyarrow as pa
 
 from commonground.identity import read_rid
 from commonground.operations.plans import Reading
 from commonground.operations.releases import State, load_state
+from commonground.operations.sensitive import check_may
 from commonground.store.view import View
 from commonground.structure import entities, tables
 from commonground.structure.entities import EntityColumn, EntityType
@@ -27,15 +32,19 @@ def read_frame(
     features: Mapping[str, Selector] | None = None,
     columns: Sequence[str] | None = None,
     missing: str = "keep",
+    sensitive: bool = False,
 ) -> Frame:
-    """One row a member, with linked entities' columns and a column for each chosen feature; see structure/frames.py."""
+    """One row a member, with linked entities' columns and a column for each chosen feature; see structure/frames.py.
+
+    Sensitive columns are left out unless `columns` names them or `sensitive` asks for all, by somebody who may.
+    """
     pinned = pin(on.view, dataset)
     state = load_state(on, pinned)
     chosen = dict(features or {})
     with on.ground.view(pinned.change) as then:
         labels = _Labels(on.view, state, entities.list_types(then))
     kind = labels.find_type(grain)
-    return build_frame(
+    frame = build_frame(
         state,
         grain=kind.name if kind and grain else grain,
         chosen=chosen,
@@ -43,7 +52,22 @@ def read_frame(
         types={one.rid: one.name for one in labels.then},
         columns=columns if columns is None else [labels.find_path(kind, name) for name in columns],
         missing=missing,
+        guarded=entities.list_sensitive_places(on.view),
+        sensitive=sensitive,
     )
+    if frame.sensitive:
+        check_may(on, frame.sensitive)
+    return dataclasses.replace(frame, table=_noted(frame))
+
+
+def _noted(frame: Frame) -> pa.Table:
+    """The table, which says of itself what was kept back from it, and what in it is sensitive."""
+    told = {"kept_back": frame.kept_back, "sensitive": frame.sensitive}
+    said = {f"commonground.{name}": json.dumps(labels, ensure_ascii=False) for name, labels in told.items() if labels}
+    if not said:
+        return frame.table
+    known = {key.decode(): value.decode() for key, value in (frame.table.schema.metadata or {}).items()}
+    return frame.table.replace_schema_metadata({**known, **said})
 
 
 @dataclass(frozen=True, slots=True)

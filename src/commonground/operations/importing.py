@@ -68,12 +68,14 @@ def plan_table(
     descriptions: Mapping[str, str] | None = None,
     types: Mapping[str, str] | None = None,
     description: str | None = None,
+    sensitive: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Import a table as entities of a type, which is declared if it is not there.
 
     `links` maps columns to the entity types that their values are keys of (a column alone is a link to the type of
-    its own name); `terms` maps columns to vocabularies.
+    its own name); `terms` maps columns to vocabularies; `sensitive` names new columns that are left out unless asked
+    for.
     """
     known = {name_key(kind.name): kind for kind in entities.list_types(on.view)}
     kind = known.get(name_key(type)) or _renamed(on, type)
@@ -88,6 +90,7 @@ def plan_table(
             target=linked.get(column.name) or (terms or {}).get(column.name),
             unit=(units or {}).get(column.name),
             description=(descriptions or {}).get(column.name),
+            sensitive=column.name in sensitive,
         )
         for column in draft.columns
         if column.name != key and (kind is None or not _has(kind, column.name))
@@ -205,7 +208,8 @@ def _stated(kind: EntityType | None) -> dict[str, str]:
         return {}
     plain = {Holds.INT, Holds.REAL, Holds.BOOL, Holds.DATE, Holds.TIME}
     return {
-        name: str(column.holds) if column.holds in plain else "text"
+        # What stands in a sensitive column is read later, where a message about it can be kept short.
+        name: str(column.holds) if column.holds in plain and not column.sensitive else "text"
         for column in kind.columns
         for name in (*column.former, column.name)
     }

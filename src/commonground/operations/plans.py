@@ -36,6 +36,8 @@ class Reading:
     """The study's place: its blobs, and new ids."""
     actor: Actor
     """Who plans."""
+    role: Role = Role.READER
+    """What they may do."""
 
     def mint(self, count: int = 1) -> range:
         """New rids."""

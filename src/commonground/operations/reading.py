@@ -143,12 +143,15 @@ class Results:
     """If nothing was found: the names that are nearest."""
 
 
-def read_show(on: Reading, *, what: str) -> Shown:
-    """What something is, where it came from, where it is used, and its newest changes."""
+def read_show(on: Reading, *, what: str, sensitive: bool = False) -> Shown:
+    """What something is, where it came from, where it is used, and its newest changes.
+
+    What stands in sensitive columns is shown only if it is asked for, to somebody who may.
+    """
     view = on.view
     found = resolve(view, what)
     named = name_of(view, found)
-    description, facts = describe_thing(on, found)
+    description, facts = describe_thing(on, found, sensitive=sensitive)
     is_change = found.kind is Kind.CHANGE
     return Shown(
         rid=named.name if is_change else show_rid(found.rid),

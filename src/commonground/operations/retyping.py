@@ -64,7 +64,7 @@ def plan_retype(
             "place": kind.place,
             "retires": column.rid,
             "column": row,
-            "maps": told,
+            "maps": len(told) if column.sensitive else told,
             "changed": len(changed),
             "digest": digest_rows(changed),
         },

@@ -40,7 +40,7 @@ class Session:
     def reading(self, at: int | None = None) -> Iterator[Reading]:
         """A snapshot to read and plan from, now or as of a change."""
         with self.ground.view(at) as view:
-            yield Reading(view, self.ground, self.actor)
+            yield Reading(view, self.ground, self.actor, self.role)
 
     def plan(self, verb: str, /, **args: Any) -> Plan:  # noqa: ANN401 - each verb has its own arguments
         """What a write verb would do."""

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from commonground.errors import InvalidInput, NotFound
 from commonground.identity import Kind, Rid
 from commonground.store import tables
-from commonground.store.schema import Field
+from commonground.store.schema import Field, payload
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
@@ -114,6 +114,23 @@ def get_type(view: View, name: str | Rid) -> EntityType:
 def list_types(view: View) -> list[EntityType]:
     """All entity types, in the order in which they were declared."""
     return _types(view, view.list_rows(entity_type))
+
+
+def list_sensitive_places(view: View) -> set[str]:
+    """The places of all columns that are marked sensitive, or became one that is: today's mark holds for all time."""
+    last = {row.rid: row for row in view.rows(sa.select(entity_column).order_by(entity_column.c.since))}
+    marked = {rid for rid, row in last.items() if row.sensitive}
+    source = {rid: row.converted_from for rid, row in last.items()}
+    marked |= {before for rid in marked for before in _chain(source, rid)}
+    return {last[rid].place for rid in marked if rid in last}
+
+
+def mark_columns(tx: Transaction, rids: Sequence[Rid], *, sensitive: bool) -> None:
+    """Mark columns as sensitive, or no longer."""
+    living = sa.select(entity_column).where(entity_column.c.rid.in_(list(rids)), entity_column.c.until.is_(None))
+    rows = tx.connection.execute(living).mappings().all()
+    names = [column.name for column in payload(entity_column)]
+    tx.replace(entity_column, [{**{name: row[name] for name in names}, "sensitive": int(sensitive)} for row in rows])
 
 
 def get_table(view: View, kind: EntityType) -> sa.Table:

@@ -8,7 +8,7 @@ naming it in full. The rid travels with every row; what each column holds is tol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -69,6 +69,10 @@ class Frame:
     """The rows."""
     used: tuple[UsedValues, ...]
     """The values behind each chosen feature."""
+    kept_back: tuple[str, ...] = ()
+    """Sensitive columns that were left out."""
+    sensitive: tuple[str, ...] = ()
+    """Sensitive columns that are in it, because they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +103,16 @@ def build_frame(
     types: Mapping[Rid, str],
     columns: Sequence[str] | None,
     missing: str = "keep",
+    guarded: Collection[str] = (),
+    sensitive: bool = False,
 ) -> Frame:
     """The frame of one state of a dataset.
 
     `chosen` maps features (by name) to selectors; `types` names the entity types; `columns` narrows the columns.
     `missing` says what happens to an entity without a value for a chosen feature: "keep" leaves the cell empty,
     "drop" leaves the row out, "error" refuses. Raises Ambiguous if the grain is not stated and members are of several
-    types, NotFound for an unknown column or feature.
+    types, NotFound for an unknown column or feature. `guarded` are the places of sensitive columns: these are left out
+    unless they are named in `columns`, or `sensitive` asks for all.
     """
     if missing not in {"keep", "drop", "error"}:
         raise InvalidInput(f"{missing!r} is none of keep, drop, error.")
@@ -114,7 +121,10 @@ def build_frame(
     members = source.get_table("members")
     rids = np.unique(members["entity"].to_numpy()[members["type"].to_numpy() == kind.rid])
     terms = _terms(source)
-    wide = _widen(source, kinds, kind, rids, terms)
+    marked: set[str] = set()
+    wide = _widen(source, kinds, kind, rids, terms, guarded, marked)
+    back = set() if sensitive else marked - set(columns or ())
+    wide = {label: told for label, told in wide.items() if label not in back}
     used = []
     for name, selector in chosen.items():
         column, cells, told = _choose(source, features[name], selector, rids, terms)
@@ -130,7 +140,8 @@ def build_frame(
                 f"The frame has no column {', '.join(lost)}.", todo=f"It has: {', '.join(table.column_names)}."
             )
         table = table.select(list(dict.fromkeys(["rid", *columns, *chosen])))
-    return Frame(table, tuple(used))
+    inside = tuple(name for name in table.column_names if name in marked)
+    return Frame(table, tuple(used), tuple(sorted(back)), inside)
 
 
 def _kinds(source: TableSource, types: Mapping[Rid, str]) -> dict[Rid, _Kind]:
@@ -173,29 +184,39 @@ def _terms(source: TableSource) -> _Terms:
 
 
 def _widen(
-    source: TableSource, kinds: Mapping[Rid, _Kind], grain: _Kind, rids: np.ndarray[Any, Any], terms: _Terms
+    source: TableSource,
+    kinds: Mapping[Rid, _Kind],
+    grain: _Kind,
+    rids: np.ndarray[Any, Any],
+    terms: _Terms,
+    guarded: Collection[str],
+    marked: set[str],
 ) -> _Wide:
+    """Every column of the grain and of what it links to; the labels of guarded ones are put into `marked`."""
     own = _rows_of(source, grain, rids)
     wide: _Wide = {
         "rid": (FrameColumn(Holds.INT), pa.array(rids)),
         "key": (FrameColumn(Holds.TEXT), own["key"]),
     }
 
-    def follow(kind: _Kind, table: pa.Table, prefix: str, path: tuple[Rid, ...]) -> None:
+    def follow(kind: _Kind, table: pa.Table, prefix: str, path: tuple[Rid, ...], *, below: bool) -> None:
         for column in kind.columns:
             if "holds" not in column:
                 continue
             label = prefix + column["label"]
             cells = table[column["name"]]
+            hidden = below or column["name"] in guarded
+            if hidden:
+                marked.add(label)
             target = read_rid(column["target"]) if column["target"] else 0
             if column["holds"] == Holds.LINK and target in kinds and target not in path and len(path) < DEEPEST:
                 linked = _rows_of(source, kinds[target], pc.fill_null(cells, -1).to_numpy())
                 wide[label] = (FrameColumn(Holds.LINK), linked["key"])
-                follow(kinds[target], linked, f"{label}.", (*path, target))
+                follow(kinds[target], linked, f"{label}.", (*path, target), below=hidden)
             else:
                 wide[label] = _shown(column, target, cells, terms)
 
-    follow(grain, own, "", (grain.rid,))
+    follow(grain, own, "", (grain.rid,), below=False)
     return wide
 
 

@@ -179,6 +179,7 @@ class Entities:
         descriptions: Mapping[str, str] | None = None,
         types: Mapping[str, str] | None = None,
         description: str | None = None,
+        sensitive: Sequence[str] = (),
         why: str | None = None,
     ) -> Committed:
         """Import a CSV, Parquet or Excel table; all faults are listed at once and nothing is taken in part."""
@@ -194,6 +195,7 @@ class Entities:
             descriptions=descriptions,
             types=types,
             description=description,
+            sensitive=sensitive,
         )
 
     def import_pictures(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from commonground.operations.impact import Impact
@@ -43,3 +43,7 @@ class Schema:
         """What depends on something declared, before it changes."""
         found: Impact = self._session.read("impact", what=what)
         return found
+
+    def mark_sensitive(self, columns: Sequence[str], *, clear: bool = False, why: str | None = None) -> Committed:
+        """Mark columns as sensitive: left out of frames and of what is shown; `clear` takes the mark away."""
+        return self._session.write("type sensitive", why=why, columns=columns, clear=clear)

@@ -98,6 +98,8 @@ class RunInput:
             "rows": len(rids),
             "rows_digest": table_digest([Column("rid", "int", rids)], ["rid"]),
             "features": [_describe(used) for used in frame.used],
+            **({"sensitive": list(frame.sensitive)} if frame.sensitive else {}),
+            **({"kept_back": list(frame.kept_back)} if frame.kept_back else {}),
         }
         self._used.append(told)
         self._say(self.pin, {"frames": list(self._used)}, [_as_parquet(used.rows) for used in frame.used])

@@ -81,16 +81,18 @@ class Study:
         features: Mapping[str, Selector] | None = None,
         columns: Sequence[str] | None = None,
         missing: str = "keep",
+        sensitive: bool = False,
         at: int | None = None,
     ) -> pa.Table:
         """A state of a dataset as one wide Arrow table: a row each member, linked entities' columns as `link.column`.
 
         `features` maps features to the selector that turns their many values into one. `missing` is "keep", "drop" or
-        "error". `at` reads as of a change.
+        "error". `at` reads as of a change. Sensitive columns are left out unless `columns` names them, or `sensitive`
+        asks for all; the table's own metadata says so.
         """
+        told: dict[str, Any] = {"grain": grain, "features": features, "columns": columns, "missing": missing}
         with self.session.reading(at) as on:
-            frame = read_frame(on, dataset=dataset, grain=grain, features=features, columns=columns, missing=missing)
-        return frame.table
+            return read_frame(on, dataset=dataset, sensitive=sensitive, **told).table
 
     def samples(
         self,
@@ -149,9 +151,9 @@ class Study:
         """What was recorded of why a thing is as it is, and what was not."""
         return self.session.read("why", what=what)
 
-    def show(self, what: str) -> Any:  # noqa: ANN401 - see operations/reading.py
-        """A thing by rid, unique prefix, name, or name@version."""
-        return self.session.read("show", what=what)
+    def show(self, what: str, *, sensitive: bool = False) -> Any:  # noqa: ANN401 - see operations/reading.py
+        """A thing by rid, unique prefix, name, or name@version; `sensitive`: with what stands in sensitive columns."""
+        return self.session.read("show", what=what, sensitive=sensitive)
 
     def plan(self, verb: str, /, **args: Any) -> Plan:  # noqa: ANN401 - each verb has its own arguments
         """What a write verb would do, without doing it."""

@@ -131,6 +131,18 @@ VERBS: tuple[Verb, ...] = (
         ),
     ),
     Verb(
+        "type sensitive",
+        "sensitive",
+        "sensitive",
+        "Mark columns as sensitive: left out of frames and of what is shown, unless asked for.",
+        "curator",
+        writes=True,
+        params=(
+            Param("columns", "A column, as Patient.birthday.", many=True, required=True, positional=True),
+            Param("clear", "Take the mark away.", type="flag"),
+        ),
+    ),
+    Verb(
         "entity upsert",
         "entities",
         "upsert",
@@ -294,6 +306,7 @@ VERBS: tuple[Verb, ...] = (
             Param("links", "A column whose values are keys of other entities: site, or ward=Hospital.", many=True),
             Param("terms", "A column whose values are terms: side=Laterality.", type="pairs", many=True),
             Param("types", "What a column holds, if not as it looks: code=text.", type="pairs", many=True),
+            Param("sensitive", "A column that is left out unless asked for.", many=True),
             DESCRIPTION,
         ),
     ),

@@ -21,7 +21,7 @@ VERBS: tuple[Verb, ...] = (
         "Show what something is, what it came from and where it is used.",
         "reader",
         writes=False,
-        params=(WHAT,),
+        params=(WHAT, Param("sensitive", "Show what stands in sensitive columns too.", type="flag")),
     ),
     Verb(
         "why",
