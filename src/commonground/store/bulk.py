@@ -6,6 +6,7 @@ the number of its columns (2 bytes), then of each column the length (4 bytes; -1
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,9 +53,8 @@ def insert_cells(
         tuples = list(zip(*(one.as_list() for one in cells.values()), strict=True))
         insert_rows(connection, table, list(cells), tuples, constants)
         return
-    quote = connection.dialect.identifier_preparer.quote
-    columns = ", ".join(quote(name) for name in [*cells, *(name for name, _ in constants)])
-    statement = f"COPY {quote(table.name)} ({columns}) FROM STDIN (FORMAT BINARY)"
+    columns = (*cells, *(name for name, _ in constants))
+    statement = f"COPY {_target(table, columns, connection.dialect)} FROM STDIN (FORMAT BINARY)"
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(statement.replace("%%", "%")) as copy:
         copy.write(_BEGIN + _binary(list(cells.values()), [value for _, value in constants], rows) + _END)
@@ -90,22 +90,35 @@ def insert_rows(
 ) -> None:
     """Insert tuples in the order of `names`; `constants` are integer columns with one value for all rows.
 
-    Constants stand in the statement as literals, so that they are not bound once for each row.
+    For many rows constants stand in the statement, so that they are not bound for each row; for few they are bound, so
+    that the statement is one that the database has prepared before.
     """
     if not rows:
         return
-    quote = connection.dialect.identifier_preparer.quote
-    target = quote(table.name)
-    columns = ", ".join(quote(name) for name in [*names, *(name for name, _ in constants)])
-    literals = ["NULL" if value is None else str(int(value)) for _, value in constants]
-    if connection.dialect.name == "sqlite":
-        marks = ", ".join(["?"] * len(names) + literals)
-        connection.exec_driver_sql(f"INSERT INTO {target} ({columns}) VALUES ({marks})", list(rows))
-    elif len(rows) < COPY_FROM:
-        marks = ", ".join(["%s"] * len(names) + literals)
-        connection.exec_driver_sql(f"INSERT INTO {target} ({columns}) VALUES ({marks})", list(rows))
+    values = tuple(value for _, value in constants)
+    columns = (*names, *(name for name, _ in constants))
+    if len(rows) < COPY_FROM:
+        connection.exec_driver_sql(_inserting(table, columns, connection.dialect), [(*row, *values) for row in rows])
+    elif connection.dialect.name == "sqlite":
+        literals = ["NULL" if value is None else str(int(value)) for value in values]
+        marks = ", ".join([*"?" * len(names), *literals])
+        connection.exec_driver_sql(
+            f"INSERT INTO {_target(table, columns, connection.dialect)} VALUES ({marks})", list(rows)
+        )
     else:
-        _copy(connection, f"COPY {target} ({columns}) FROM STDIN", rows, tuple(value for _, value in constants))
+        _copy(connection, f"COPY {_target(table, columns, connection.dialect)} FROM STDIN", rows, values)
+
+
+@functools.lru_cache(maxsize=1024)
+def _inserting(table: sa.Table, columns: tuple[str, ...], dialect: sa.Dialect) -> str:
+    """The statement that inserts one row, all of it bound."""
+    mark = "?" if dialect.name == "sqlite" else "%s"
+    return f"INSERT INTO {_target(table, columns, dialect)} VALUES ({', '.join([mark] * len(columns))})"
+
+
+def _target(table: sa.Table, columns: Sequence[str], dialect: sa.Dialect) -> str:
+    quote = dialect.identifier_preparer.quote
+    return f"{quote(table.name)} ({', '.join(map(quote, columns))})"
 
 
 def _copy(
