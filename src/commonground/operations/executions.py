@@ -245,7 +245,10 @@ def plan_finish(
 
 
 def stage_finish(ground: Ground, plan: Plan) -> None:
-    """Take the outputs into the blob store, all with one sync, before the lock is taken."""
+    """Before the lock is taken: check the points, and take the outputs into the blob store, all with one sync."""
+    points, told = plan.payload.get("points", ()), plan.args["metrics"]
+    if len(points) != told["points"] or (points and digest_of_points(points) != told["digest"]):
+        raise Corrupt("The metrics are not the ones that were recorded.", todo="Deliver the run's spool again.")
     _take_files(ground, plan)
 
 
@@ -261,11 +264,7 @@ def apply_finish(tx: Transaction, plan: Plan, staged: None = None) -> None:
         add_assets(tx, args["assets"])
     add_edges(tx, [Edge(**edge) for edge in args["edges"]])
     replace_edges(tx, [Edge(**edge) for edge in args["said"]])
-    points = [tuple(one) for one in plan.payload.get("points", ())]
-    told = args["metrics"]
-    if len(points) != told["points"] or (points and digest_of_points(points) != told["digest"]):
-        raise Corrupt("The metrics are not the ones that were recorded.", todo="Deliver the run's spool again.")
-    metrics.add_points(tx.connection, rid, points, all_there_are=True)
+    metrics.add_points(tx.connection, rid, plan.payload.get("points", ()), all_there_are=True)
     executions.drop_lease(tx.connection, rid)
 
 

@@ -26,7 +26,7 @@ from commonground.structure.drift import (
     measure_size,
 )
 from commonground.structure.references import Pinned, pin
-from commonground.structure.scopes import list_parts, measure_scope
+from commonground.structure.scopes import Scope, list_parts, measure_scope
 from commonground.structure.version_numbers import FIRST
 from commonground.structure.versions import (
     Manifest,
@@ -47,13 +47,14 @@ def plan_release(on: Reading, *, dataset: str, part: str = "major", description:
         raise InvalidInput(f"{part!r} is none of {', '.join(PARTS)}.")
     one = datasets.get_dataset(on.view, dataset)
     versions = datasets.list_versions(on.view, one.rid)
-    size = measure_size(on.view, one.rid)
+    scope = measure_scope(on.view, one.rid)
+    size = measure_size(on.view, scope)
     if not size["members"]:
         raise InvalidInput(
             f"{one.name} has no members, so there is nothing to release.",
             todo=f"Add members: `cg dataset add {one.name}`.",
         )
-    if versions and not is_drifted(on.view, versions[0], load_manifest(on.view, on.ground.blobs, versions[0].manifest)):
+    if versions and not _is_drifted(on, versions[0], scope):
         raise InvalidInput(f"Nothing has changed since {one.name}@{versions[0].number}.")
     number = versions[0].number.next(part) if versions else FIRST  # type: ignore[arg-type]
     rid, plan_id = on.mint(2)
@@ -162,12 +163,13 @@ def read_state(on: Reading, *, dataset: str) -> DatasetState:
     one = datasets.get_dataset(on.view, dataset)
     versions = datasets.list_versions(on.view, one.rid)
     newest = versions[0] if versions else None
-    dirty = newest is None or is_drifted(on.view, newest, load_manifest(on.view, on.ground.blobs, newest.manifest))
+    scope = measure_scope(on.view, one.rid)
+    dirty = newest is None or _is_drifted(on, newest, scope)
     return DatasetState(
         one.name,
         str(newest.number) if newest else None,
         dirty,
-        measure_size(on.view, one.rid),
+        measure_size(on.view, scope),
         tuple(_withdrawn_members(on, one.rid)),
     )
 
@@ -182,6 +184,10 @@ def _withdrawn_members(on: Reading, dataset: Rid) -> list[str]:
         for one in list_withdrawn(on.view, kind)
         if one.rid in gone
     ]
+
+
+def _is_drifted(on: Reading, version: datasets.Version, scope: Scope) -> bool:
+    return is_drifted(on.view, version, load_manifest(on.view, on.ground.blobs, version.manifest), scope)
 
 
 @dataclass(frozen=True, slots=True)

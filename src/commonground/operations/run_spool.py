@@ -28,6 +28,7 @@ from typing import Any
 from commonground.identity import Mint, Rid, read_rid, show_rid
 from commonground.operations.executions import finish_plan
 from commonground.operations.plans import Plan
+from commonground.store.collection import without_collection
 from commonground.store.processes import ProcessMark
 from commonground.store.spool import SpoolWriter, read
 from commonground.structure.metrics import Point
@@ -176,7 +177,8 @@ def gather(folder: Path, execution: Rid) -> Gathered:
     found = Gathered(folder, execution)
     paths = sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
     for path in paths:
-        content = read(path)
+        with without_collection():
+            content = read(path)
         if content.header is not None:
             found.processes.append((content.header.process, content.ended))
         if content.damaged:
@@ -184,8 +186,9 @@ def gather(folder: Path, execution: Rid) -> Gathered:
         missing = sum(last - first + 1 for first, last in content.gaps)
         if missing:
             found.notes.append(f"{path.name}: {missing} records could not be written")
-        for record in content.records:
-            _take(found, record.kind, record.payload)
+        with without_collection():
+            for record in content.records:
+                _take(found, record.kind, record.payload)
     for rid in [rid for rid in found.said if rid in found.edges]:
         found.edges[rid] = found.said.pop(rid)
     return found

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ import sqlalchemy as sa
 
 from commonground.identity import Rid
 from commonground.store import schema
+from commonground.store.collection import without_collection
 from commonground.store.view import View
 
 CHUNK = 50_000
@@ -73,6 +73,14 @@ def read_bulk(view: View, table: sa.Table, subjects: Sequence[Rid], names: Seque
     )
 
 
+def read_tuples(view: View, statement: sa.Select[Any]) -> Sequence[Any]:
+    """All rows of a statement as plain tuples; of many rows half the cost of `View.rows`, which names the cells."""
+    text = statement.compile(dialect=view.connection.dialect, compile_kwargs={"literal_binds": True})
+    with without_collection(), contextlib.closing(view.connection.exec_driver_sql(str(text))) as result:
+        rows: Sequence[Any] = result.cursor.fetchall()
+    return rows
+
+
 def _headers(view: View, table: sa.Table, subjects: Sequence[Rid]) -> list[Any]:
     header = schema.batch_header
     found: list[Any] = []
@@ -89,13 +97,13 @@ def _chunks(view: View, table: sa.Table, known: Ints, names: Sequence[str]) -> I
     for start in range(0, len(known), NAMED_BATCHES):
         listed = ", ".join(str(int(rid)) for rid in known[start : start + NAMED_BATCHES])
         statement = f"SELECT {columns} FROM {quote(table.name)} WHERE batch IN ({listed})"
-        with _cursor(view.connection) as cursor, _without_collection():
+        with _cursor(view.connection) as cursor, without_collection():
             cursor.execute(statement)
             while rows := cursor.fetchmany(CHUNK):
                 yield rows
 
 
-@contextmanager
+@contextlib.contextmanager
 def _cursor(connection: sa.Connection) -> Iterator[Any]:
     driver: Any = connection.connection.driver_connection
     cursor = driver.cursor() if connection.dialect.name == "sqlite" else driver.cursor(name="bulk", binary=True)
@@ -103,18 +111,6 @@ def _cursor(connection: sa.Connection) -> Iterator[Any]:
         yield cursor
     finally:
         cursor.close()
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    # Every chunk of tuples would set off a full collection, which doubles the time of a read.
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _array(given: Sequence[Any], kind: str) -> tuple[Array, Array]:

@@ -171,7 +171,9 @@ def _chunks(columns: Sequence[Column], order: Sequence[str] | None) -> Iterator[
     contents = _all_words(columns, small=rows <= SMALL)
     if order is not None:
         places = _places(columns, contents, order, rows)
-        contents = [_moved(content, places) for content in contents]
+        as_they_are = places == list(range(rows)) if isinstance(places, list) else (places[1:] > places[:-1]).all()
+        if not as_they_are:
+            contents = [_moved(content, places) for content in contents]
     yield b"canon1" + struct.pack("<QI", rows, len(columns))
     for column, content in zip(columns, contents, strict=True):
         yield _heading(column)

@@ -12,9 +12,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 LONGEST_REPR: Final = 2000
@@ -25,8 +24,7 @@ _decode = json.JSONDecoder().raw_decode
 """Half the cost of `json.loads`, which looks for space around the text; a spool may have a million lines."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpoolRecord:
+class SpoolRecord(NamedTuple):
     """One record."""
 
     seq: int

@@ -14,13 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from commonground.identity import Rid
 from commonground.store import schema
 from commonground.store.view import View
 from commonground.structure.datasets import Version
-from commonground.structure.features import read_values
+from commonground.structure.features import read_annotated
 from commonground.structure.scopes import Scope, measure_scope
-from commonground.structure.versions import Manifest, measure_manifest
+from commonground.structure.versions import Manifest, is_other_state
 
 ALWAYS = (
     "batch",
@@ -53,11 +52,14 @@ class TableDifference:
     """The keys of a few of these rows."""
 
 
-def is_drifted(view: View, version: Version, recorded: Manifest) -> bool:
-    """Whether the dataset's scope says something else now than the released version; an error is an error, never no."""
+def is_drifted(view: View, version: Version, recorded: Manifest, scope: Scope | None = None) -> bool:
+    """Whether the dataset's scope says something else now than the released version; an error is an error, never no.
+
+    `scope` is that of the dataset in this view, if it has been measured.
+    """
     if not _touched(view, version, recorded):
         return False
-    return measure_manifest(view, measure_scope(view, version.dataset)).digest != recorded.digest
+    return is_other_state(view, scope or measure_scope(view, version.dataset), recorded)
 
 
 def _touched(view: View, version: Version, recorded: Manifest) -> bool:
@@ -120,9 +122,8 @@ def _differs(shared: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
     return found
 
 
-def measure_size(view: View, dataset: Rid) -> dict[str, int]:
-    """How many rows of each table a release would hold now, counted without reading them."""
-    scope = measure_scope(view, dataset)
+def measure_size(view: View, scope: Scope) -> dict[str, int]:
+    """How many rows of each table a release of this scope would hold now, counted without reading them."""
     counted = {scope.types[kind].name: len(rids) for kind, rids in scope.entities.items()}
     return {"members": len(scope.members.entity), **counted, **_count_values(view, scope)}
 
@@ -132,5 +133,5 @@ def _count_values(view: View, scope: Scope) -> dict[str, int]:
     for feature in scope.features:
         rids = scope.entities.get(feature.type, np.empty(0, dtype=np.int64))
         label = f"{scope.types[feature.type].name}.{feature.name}"
-        counted[label] = int(np.isin(read_values(view, feature).entity, rids).sum())
+        counted[label] = int(np.isin(read_annotated(view, feature), rids).sum())
     return counted

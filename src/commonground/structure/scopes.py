@@ -16,6 +16,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from commonground.identity import Rid
+from commonground.store.bulk_reading import read_tuples
 from commonground.store.canonical import Column
 from commonground.store.view import View
 from commonground.structure import tables
@@ -89,10 +90,10 @@ def _follow_links(view: View, kind: EntityType, rids: Rids) -> Iterator[tuple[Ri
     if not kind.links:
         return
     table = get_table(view, kind)
-    rows = list(_select(view, table, ["rid", *(link.place for link in kind.links)], rids))
+    rows = _select(view, table, ["rid", *(link.place for link in kind.links)], rids)
     for position, link in enumerate(kind.links, start=1):
-        reached = {row[position] for row in rows if row[position] is not None}
-        yield link.target or 0, np.array(sorted(reached), dtype=np.int64)
+        reached = {row[position] for row in rows}
+        yield link.target or 0, np.array(sorted(reached - {None}), dtype=np.int64)
 
 
 def list_parts(view: View, scope: Scope) -> Iterator[Part]:
@@ -130,16 +131,18 @@ def _buckets(rids: Rids, firsts: Sequence[Rid]) -> Iterator[tuple[int, slice]]:
         start = end
 
 
-def _select(view: View, table: sa.Table, names: Sequence[str], rids: Rids) -> Iterator[Any]:
+def _select(view: View, table: sa.Table, names: Sequence[str], rids: Rids) -> Sequence[Any]:
+    """The rows with these rids, the rid first; in no order."""
     columns = [table.c[name] for name in names]
     statement = sa.select(*columns).where(view.visible(table))
     if len(rids) <= 500:  # noqa: PLR2004 - beyond this one range scan is cheaper than look-ups
-        yield from view.connection.execute(statement.where(table.c.rid.in_(rids.tolist())))
-        return
+        return view.rows(statement.where(table.c.rid.in_(rids.tolist())))
     # A version usually holds most rows of the range, so reading the range and leaving out the rest is cheapest.
+    inside = read_tuples(view, statement.where(table.c.rid >= int(rids[0]), table.c.rid <= int(rids[-1])))
+    if len(inside) == len(rids):
+        return inside
     wanted = set(rids.tolist())
-    inside = statement.where(table.c.rid >= int(rids[0]), table.c.rid <= int(rids[-1]))
-    yield from (row for row in view.connection.execute(inside) if row[0] in wanted)
+    return [row for row in inside if row[0] in wanted]
 
 
 def _entity_part(view: View, kind: EntityType, number: int, rids: Rids) -> Part:

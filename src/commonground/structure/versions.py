@@ -106,6 +106,18 @@ def measure_manifest(view: View, scope: Scope) -> Manifest:
     return _manifest(view, scope, entries)
 
 
+def is_other_state(view: View, scope: Scope, recorded: Manifest) -> bool:
+    """Whether a scope says something else in this view than the manifest; stops at the first part that does."""
+    known = {(part.table, part.bucket): part.digest for part in recorded.parts}
+    entries = []
+    for part in list_parts(view, scope):
+        rows, digest = len(part.columns[0].values), _digest(part)
+        if rows and known.get((part.table, part.bucket)) != digest:
+            return True
+        entries.append((_lightened(part), {"digest": digest, "rows": rows, "blob": "", "bytes": 0}))
+    return _manifest(view, scope, entries).digest != recorded.digest
+
+
 def write_manifest(
     view: View,
     scope: Scope,
