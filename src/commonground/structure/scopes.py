@@ -139,8 +139,6 @@ def _select(view: View, table: sa.Table, names: Sequence[str], rids: Rids) -> Se
         return view.rows(statement.where(table.c.rid.in_(rids.tolist())))
     # A version usually holds most rows of the range, so reading the range and leaving out the rest is cheapest.
     inside = read_tuples(view, statement.where(table.c.rid >= int(rids[0]), table.c.rid <= int(rids[-1])))
-    if len(inside) == len(rids):
-        return inside
     wanted = set(rids.tolist())
     return [row for row in inside if row[0] in wanted]
 
