@@ -206,7 +206,7 @@ def _plan_files(
     return Plan(
         id=on.mint()[0],
         verb="asset add",
-        args={"assets": rows if few else digest_of_listing(taken.names, new, taken.sizes), "batch": None},
+        args={"assets": rows if few else len(rows), "batch": None},
         at=on.view.change,
         anchors=tuple(rids) if few else (),
         effect={

@@ -11,7 +11,6 @@ from commonground.identity import Rid, show_rid
 from commonground.operations.plans import Plan, Reading
 from commonground.operations.sorting_out import SortedOut, sort_out
 from commonground.operations.wording import explain_word, index_words, note_columns
-from commonground.store.canonical import Column, table_digest
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
@@ -269,7 +268,6 @@ def upsert_plan(
             "extends": extends,
             "new": len(found.new),
             "changed": len(found.changed),
-            "digest": digest_rows([*found.new, *found.changed]),
             **(more or {}),
         },
         at=on.view.change,
@@ -353,17 +351,3 @@ def _relink(view: View, kind: EntityType, old: Rid, new: Rid) -> list[dict[str, 
         if rows:
             moved.append({"type": other.name, "place": other.place, "rows": rows})
     return moved
-
-
-def digest_rows(rows: Sequence[Mapping[str, Any]]) -> str | None:
-    """What whole rows say, as one digest; None if there are none."""
-    if not rows:
-        return None
-    names = sorted({name for row in rows for name in row})
-    columns = []
-    for name in names:
-        values = [row.get(name) for row in rows]
-        sample = next((value for value in values if value is not None), 0)
-        kind = "text" if isinstance(sample, str) else "real" if isinstance(sample, float) else "int"
-        columns.append(Column(name, kind, values))  # type: ignore[arg-type]
-    return table_digest(columns, ["rid"])

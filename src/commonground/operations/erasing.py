@@ -1,15 +1,18 @@
 """Erasing an entity, for withdrawn consent or a wrong upload: the payload goes everywhere, the proof of it stays.
 
 Rows become shells with their salted digest; parts of released versions are replaced by redacted forms under the same
-digest; files that belong to the entity alone, and imported files in which it stands, are destroyed; so is the free
-space of the database. A list of what was erased lies beside the study and is applied to every restored backup.
+digest, and the nonces of the old ones are destroyed; files that belong to the entity alone, and imported files in which
+it stands, are destroyed with every mention of their digest; so is the free space of the database. No digest that is
+left tells anything of what was erased. A list of what was erased lies beside the study and is applied to every restored
+backup.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +21,56 @@ import sqlalchemy as sa
 
 from commonground.errors import Conflict, InvalidInput, NotFound
 from commonground.identity import Rid, show_rid
+from commonground.operations.assets import CACHE
 from commonground.operations.plans import Plan, Reading
 from commonground.operations.upkeep import collect
 from commonground.store import batches, changes, files, schema, text_index
+from commonground.store.blobs import BlobStore
 from commonground.store.bulk import insert_rows
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
-from commonground.structure import entities, lineage, tables
+from commonground.structure import entities, lineage, parts, tables
+from commonground.structure.assets import SERIES
 from commonground.structure.datasets import Version, list_every_version
-from commonground.structure.erasure import Reach, digest_part, is_named, measure_reach, redact
-from commonground.structure.versions import load_manifest
+from commonground.structure.erasure import (
+    ANY_DIGEST,
+    Reach,
+    find_digests,
+    find_kept_values,
+    is_named,
+    keeps_values,
+    measure_reach,
+    redact,
+)
+from commonground.structure.parts import Sealed
+from commonground.structure.versions import list_types, load_manifest
 
 DENY_LIST = "erased.jsonl"
+GONE = "erased"
+"""Stands where the digest of a destroyed file stood."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedactedPart:
+    """A part of a released version without the rows that were erased."""
+
+    blob: str
+    """The file that it was."""
+    rows: int
+    """How many rows are gone."""
+    now: Sealed
+    """What is left, under a nonce of its own."""
+
+
+@dataclass(slots=True)
+class Redacted:
+    """What an erasure wrote before its change."""
+
+    parts: list[RedactedPart] = field(default_factory=list)
+    """Parts of versions."""
+    values: dict[Rid, tuple[str, int]] = field(default_factory=dict)
+    """Kept values of re-runs: digest and size of the new file, by asset."""
 
 
 def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:  # noqa: A002 - the word at every door
@@ -41,8 +81,8 @@ def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:  # noqa
     borne = entities.find_bearers(on.view, kind, key)
     if not borne:
         raise NotFound(f"There is no {kind.name} {key!r}, and never was.")
-    reach = measure_reach(on.view, kind, borne)
-    _refuse_open_spools(on.ground, reach.keys)
+    reach = measure_reach(on.view, on.ground.blobs, kind, borne)
+    _refuse_open_spools(on.ground, reach)
     types = {one.rid: one for one in entities.list_types(on.view)}
     versions = _versions_with(on.view, on.ground, reach)
     outside = [asset.reference for asset in reach.assets if asset.reference]
@@ -54,7 +94,10 @@ def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:  # noqa
             "of": [kind.rid, borne],
             "entities": {types[rid].place: sorted(rids) for rid, rids in reach.entities.items()},
             "slots": reach.slots,
-            "assets": [[asset.rid, asset.digest if asset.stored else None] for asset in reach.assets],
+            # No digest of what goes: these words stay.
+            "assets": [asset.rid for asset in reach.assets],
+            "kept values": [asset.rid for asset in reach.kept],
+            "told": reach.told,
             "changes": reach.changes,
             "versions": [version.rid for version in versions],
             "bulk rows": sum(len(rows) for rows in reach.bulk.values()),
@@ -64,8 +107,11 @@ def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:  # noqa
         reads=tuple(reach.entities),
         effect={
             "destroys": {types[rid].name: len(rids) for rid, rids in reach.entities.items()},
-            "values and memberships": {name: len(rows) for name, rows in reach.bulk.items() if rows},
+            "values and memberships": {
+                name: len(rows) for name, rows in reach.bulk.items() if rows and name != tables.asset_file.name
+            },
             "files": [asset.name for asset in reach.assets],
+            **({"files of re-runs that lose rows": [asset.name for asset in reach.kept]} if reach.kept else {}),
             "redacts versions": [version_name(on.view, version) for version in versions],
             "models that used them": _models(on.view, versions),
             "words of changes": reach.changes,
@@ -78,13 +124,15 @@ def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:  # noqa
 def recheck_erase(ground: Ground, view: View, plan: Plan) -> None:
     """Raise Conflict if there is more to destroy by now than was planned, so that nothing of it stays behind."""
     kind, borne = plan.args["of"]
-    reach = measure_reach(view, entities.get_type(view, kind), borne)
+    reach = measure_reach(view, ground.blobs, entities.get_type(view, kind), borne)
     same = (
         reach.rids == {rid for rids in plan.args["entities"].values() for rid in rids}
         and reach.bulk == plan.payload["bulk"]
         and reach.slots == plan.args["slots"]
         and reach.changes == plan.args["changes"]
-        and [asset.rid for asset in reach.assets] == [rid for rid, _ in plan.args["assets"]]
+        and reach.told == plan.args["told"]
+        and [asset.rid for asset in reach.assets] == plan.args["assets"]
+        and [asset.rid for asset in reach.kept] == plan.args["kept values"]
         and [version.rid for version in _versions_with(view, ground, reach)] == plan.args["versions"]
     )
     if not same:
@@ -94,55 +142,111 @@ def recheck_erase(ground: Ground, view: View, plan: Plan) -> None:
         )
 
 
-def stage_erase(ground: Ground, plan: Plan) -> list[tuple[str, str, int, str]]:
-    """Write the redacted forms of the parts: (blob, replacement, rows erased, digest now)."""
+def stage_erase(ground: Ground, plan: Plan) -> Redacted:
+    """Write the redacted forms of parts and kept values, each part under a new nonce."""
     rids = {rid for listed in plan.args["entities"].values() for rid in listed}
-    written: list[tuple[str, str, int, str]] = []
     ground.cache_folder.mkdir(parents=True, exist_ok=True)
-    with ground.view() as view, tempfile.TemporaryDirectory(dir=ground.cache_folder) as workspace:
+    with ground.view() as view, tempfile.TemporaryDirectory(dir=ground.cache_folder) as place:
+        written = Redacted()
         done: set[str] = set()
         for version in list_every_version(view):
             manifest = load_manifest(view, ground.blobs, version.manifest)
             for part in manifest.parts:
-                if part.blob in done:
-                    continue
-                done.add(part.blob)
-                table = pq.read_table(ground.blobs.open_verified(part.blob))
-                left = redact(table, part.table, rids)
-                if left is not None:
-                    path = Path(workspace) / f"{len(written)}.parquet"
-                    pq.write_table(left, path, compression="zstd")
-                    info = ground.blobs.put_file(path)
-                    digest = digest_part(left, manifest, part.table)
-                    written.append((part.blob, info.digest, table.num_rows - left.num_rows, digest))
+                if part.blob not in done:
+                    done.add(part.blob)
+                    table = manifest.get_table(part.table)
+                    if one := _redact_part(ground.blobs, part.blob, table, rids, Path(place) / "part"):
+                        written.parts.append(one)
+        for asset, _, left in find_kept_values(view, ground.blobs, rids):
+            if asset.rid in plan.args["kept values"]:
+                pq.write_table(left, Path(place) / "values")
+                info = ground.blobs.put_file(Path(place) / "values")
+                written.values[asset.rid] = (info.digest, info.size)
     return written
 
 
-def apply_erase(tx: Transaction, plan: Plan, redacted: list[tuple[str, str, int, str]]) -> None:
+def _redact_part(
+    blobs: BlobStore, blob: str, table: Mapping[str, Any], rids: set[Rid], path: Path
+) -> RedactedPart | None:
+    rows = parts.read_file(blobs, blob)
+    left = redact(rows, table["name"], rids)
+    if left is None:
+        return None
+    nonce, content = parts.new_nonce(), parts.measure_rows(left, list_types(table), table["order"])
+    parts.write_file(path, left, nonce)
+    now = Sealed(parts.seal(nonce, content), content, nonce, blobs.put_file(path).digest)
+    return RedactedPart(blob, rows.num_rows - left.num_rows, now)
+
+
+def apply_erase(tx: Transaction, plan: Plan, redacted: Redacted) -> None:
     """Turn the rows into shells, and let the redacted parts take the place of the others."""
     args: Mapping[str, Any] = plan.args
+    # Read before the rows go: which files, and which digests must not be told any more.
+    gone = [*args["assets"], *args["kept values"]]
+    digests = find_digests(tx.connection, gone)
+    doomed = digests & _stored(tx, gone)
     for name, rows in plan.payload["bulk"].items():
         batches.erase(tx, schema.metadata.tables[name], rows)
     for place, rids in args["entities"].items():
         tx.erase(entities.load_table(tx.connection, place), rids)
         tx.erase(tables.withdrawal, rids)
     tx.erase(tables.slot, args["slots"])
-    assets = [rid for rid, _ in args["assets"]]
-    tx.erase(tables.asset, assets)
-    text_index.remove(tx.connection, assets)
+    tx.erase(tables.asset, args["assets"])
+    text_index.remove(tx.connection, args["assets"])
+    _write_anew(tx, tables.asset, args["kept values"], lambda row: _with_file(row, redacted.values[row["rid"]]))
+    for name, rids in args["told"].items():
+        _write_anew(tx, schema.metadata.tables[name], rids, lambda row: _without_digests(row, digests))
     changes.erase_words(tx, args["changes"])
-    doomed = {digest for _, digest in args["assets"] if digest} - _still_used(tx, assets)
     insert_rows(
         tx.connection,
         tables.redaction,
         ["blob", "change", "replacement", "rows", "digest"],
-        [(blob, tx.change, replacement, rows, digest) for blob, replacement, rows, digest in redacted],
+        [(one.blob, tx.change, one.now.blob, one.rows, one.now.digest) for one in redacted.parts],
     )
-    for blob, *_ in redacted:
-        tx.connection.execute(sa.delete(tables.part).where(tables.part.c.blob == blob))
-    everything = sorted(doomed | {blob for blob, *_ in redacted})
+    parts.forget_parts(tx.connection, [one.blob for one in redacted.parts])
+    parts.keep_parts(tx.connection, [one.now for one in redacted.parts])
+    everything = sorted(doomed | {one.blob for one in redacted.parts})
     tx.connection.execute(sa.delete(tables.doomed).where(tables.doomed.c.blob.in_(everything)))
     insert_rows(tx.connection, tables.doomed, ["blob"], [(blob,) for blob in everything])
+
+
+def _stored(tx: Transaction, assets: Sequence[Rid]) -> set[str]:
+    """The digests of the files of these assets that lie in the store."""
+    asset, file, header = tables.asset, tables.asset_file, schema.batch_header
+    here = sa.and_(asset.c.rid.in_(assets), asset.c.reference.is_(None))
+    listed = (
+        sa.select(file.c.digest)
+        .join(header, header.c.rid == file.c.batch)
+        .join(asset, asset.c.rid == header.c.subject)
+        .where(here)
+    )
+    single = sa.select(asset.c.digest).where(here, asset.c.kind != SERIES)
+    return {*tx.connection.execute(single).scalars(), *tx.connection.execute(listed).scalars()}
+
+
+def _write_anew(
+    tx: Transaction, table: sa.Table, rids: Sequence[Rid], change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    """Destroy every state of these rows, and write the living one as `change` makes it."""
+    names, _ = schema.names_and_types(table)
+    living: list[dict[str, Any]] = []
+    for start in range(0, len(rids), 500):
+        some = sa.select(table).where(table.c.rid.in_(rids[start : start + 500]), table.c.until.is_(None))
+        living += [{name: row[name] for name in names} for row in tx.connection.execute(some).mappings()]
+    tx.erase(table, rids)
+    tx.insert(table, [change(row) for row in living])
+
+
+def _with_file(row: dict[str, Any], file: tuple[str, int]) -> dict[str, Any]:
+    digest, size = file
+    return {**row, "digest": digest, "size": size}
+
+
+def _without_digests(row: dict[str, Any], digests: set[str]) -> dict[str, Any]:
+    details = row["details"]
+    for digest in digests.intersection(ANY_DIGEST.findall(details)):
+        details = details.replace(digest, GONE)
+    return {**row, "details": details}
 
 
 def finish_erase(ground: Ground, plan: Plan) -> None:
@@ -158,6 +262,8 @@ def complete_erasures(ground: Ground) -> int:
     with ground.database.read() as connection:
         blobs = list(connection.execute(sa.select(tables.doomed.c.blob)).scalars())
     ground.blobs.erase(blobs)
+    # It tells the digests of files that were added from outside, destroyed ones too.
+    (ground.cache_folder / CACHE).unlink(missing_ok=True)
     with ground.database.write() as connection:
         connection.execute(sa.delete(tables.doomed).where(tables.doomed.c.blob.in_(blobs)))
     ground.database.scrub()
@@ -191,7 +297,7 @@ def _versions_with(view: View, ground: Ground, reach: Reach) -> list[Version]:
         for part in manifest.parts:
             if not part.table.startswith("entities/"):
                 continue
-            if redact(pq.read_table(ground.blobs.open_verified(part.blob)), part.table, reach.rids) is not None:
+            if redact(parts.read_file(ground.blobs, part.blob), part.table, reach.rids) is not None:
                 found.append(version)
                 break
     return found
@@ -205,24 +311,14 @@ def _models(view: View, versions: list[Version]) -> list[str]:
     return sorted(named.values())
 
 
-def _still_used(tx: Transaction, gone: list[Rid]) -> set[str]:
-    asset = tables.asset
-    rows = tx.connection.execute(sa.select(asset.c.digest).where(asset.c.rid.not_in(gone)).distinct())
-    part, header = tables.asset_file, schema.batch_header
-    parts = tx.connection.execute(
-        sa.select(part.c.digest)
-        .join(header, header.c.rid == part.c.batch)
-        .where(header.c.subject.not_in(gone))
-        .distinct()
-    )
-    return {*rows.scalars(), *parts.scalars()}
-
-
-def _refuse_open_spools(ground: Ground, keys: list[str]) -> None:
+def _refuse_open_spools(ground: Ground, reach: Reach) -> None:
+    """Refuse if an execution that is not delivered yet has written of the entities or of the files that go."""
+    # A spool is JSON in ASCII: what is not is written otherwise there.
+    names = {*reach.keys, *(json.dumps(key)[1:-1] for key in reach.keys), *reach.digests, *map(str, reach.rids)}
     holding = [
         path.name
-        for path in ground.spool_folder.rglob("*")
-        if path.is_file() and is_named(keys, path.read_bytes().decode(errors="replace"))
+        for path in sorted(ground.spool_folder.rglob("*"))
+        if path.is_file() and _holds(path.read_bytes(), names, reach.rids)
     ]
     if holding:
         raise Conflict(
@@ -230,3 +326,7 @@ def _refuse_open_spools(ground: Ground, keys: list[str]) -> None:
             faults=holding,
             todo="Let it finish, run `cg sync`, and erase then.",
         )
+
+
+def _holds(content: bytes, names: set[str], rids: set[Rid]) -> bool:
+    return is_named(names, content.decode(errors="replace")) or keeps_values(content, rids)

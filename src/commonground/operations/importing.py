@@ -169,6 +169,8 @@ def keep_source(on: Reading, draft_digest: str, source: Path, kind: str, rid: Ri
 def _with_source(on: Reading, plan: Plan, found: SortedOut, draft: TableDraft, source: Path) -> Plan:
     nothing = not (found.new or found.changed or plan.args["declares"] or plan.args["extends"])
     kept = None if nothing else keep_source(on, draft.digest, source, "table", on.mint()[0])
+    # The file may be here from another import; an erasure finds it through this one too.
+    files = [kept["rid"]] if kept else [asset.rid for asset in assets.find_by_digest(on.view, draft.digest)]
     effect = {**plan.effect, "from": source.name}
     if found.absent:
         effect["absent, for example"] = found.absent[:5]
@@ -179,7 +181,7 @@ def _with_source(on: Reading, plan: Plan, found: SortedOut, draft: TableDraft, s
         verb="import table",
         args={**plan.args, "source": kept, "file": source.name, "file digest": draft.digest},
         at=plan.at,
-        anchors=(*plan.anchors, *([kept["rid"]] if kept else [])),
+        anchors=(*plan.anchors, *files),
         reads=plan.reads,
         effect=effect,
         payload={**plan.payload, "path": str(source)},

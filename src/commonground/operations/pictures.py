@@ -66,7 +66,6 @@ def plan_pictures(
             "place": kind.place,
             "extends": extends,
             "pictures": len(rows),
-            "digest": hashlib.sha256("".join(str(row["digest"]) for row in rows).encode()).hexdigest(),
         },
         at=on.view.change,
         anchors=(kind.rid,),

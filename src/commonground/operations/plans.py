@@ -81,7 +81,8 @@ class Plan:
     bulk: tuple[Bulk, ...] = ()
     """Rows for batches."""
     payload: Mapping[str, Any] = field(default_factory=dict)
-    """Rows too many to stand among the arguments; `args` holds their digest."""
+    """Rows too many to stand among the arguments. The chain holds their digests, each salted, and `args` none: what
+    stands there stays when a row is erased, and the row could be guessed from it."""
     nothing: bool = False
     """Whether everything is already as it should be, so that there is nothing to commit."""
 

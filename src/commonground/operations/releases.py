@@ -14,10 +14,9 @@ import pyarrow as pa
 from commonground.errors import InvalidInput
 from commonground.identity import Rid
 from commonground.operations.plans import Plan, Reading
-from commonground.store.bulk import insert_rows
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
-from commonground.structure import datasets, entities, tables
+from commonground.structure import datasets, entities
 from commonground.structure.drift import (
     TableDifference,
     compare_tables,
@@ -25,6 +24,7 @@ from commonground.structure.drift import (
     list_changed_tables,
     measure_size,
 )
+from commonground.structure.parts import Sealed, keep_parts, to_arrow
 from commonground.structure.references import Pinned, pin
 from commonground.structure.scopes import Scope, list_parts, measure_scope
 from commonground.structure.version_numbers import FIRST
@@ -33,7 +33,7 @@ from commonground.structure.versions import (
     load_manifest,
     measure_manifest,
     read_table,
-    to_arrow,
+    unseal,
     write_manifest,
 )
 from commonground.structure.withdrawals import list_withdrawn
@@ -84,8 +84,8 @@ class WrittenRelease:
     """The manifest."""
     blob: str
     """Its blob."""
-    new: Mapping[str, tuple[str, int]]
-    """Digest -> (blob, bytes) of the parts that were new."""
+    new: Sequence[Sealed]
+    """The parts that were new."""
     raters: list[tuple[Rid, Rid]]
     """New rid and rater, for all raters it rests on."""
     terms: list[tuple[Rid, Rid]]
@@ -136,10 +136,7 @@ def apply_release(tx: Transaction, plan: Plan, written: WrittenRelease) -> None:
         written.raters,
         written.terms,
     )
-    known = tables.part
-    for digest, (blob, size) in written.new.items():
-        tx.connection.execute(known.delete().where(known.c.digest == digest))
-        insert_rows(tx.connection, known, ["digest", "blob", "bytes"], [(digest, blob, size)])
+    keep_parts(tx.connection, written.new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +207,12 @@ def read_difference(on: Reading, *, old: str, new: str) -> Difference:
     """What the second state of a dataset has, lacks or says otherwise than the first."""
     first, second = pin(on.view, old), pin(on.view, new)
     before, after = load_state(on, first), load_state(on, second)
-    changed = list_changed_tables(before.manifest, after.manifest)
+    told = [unseal(on.view.connection, state.manifest) for state in (before, after)]
+    changed = list_changed_tables(*told)
     return Difference(
         str(first),
         str(second),
-        before.manifest.digest == after.manifest.digest,
+        told[0].digest == told[1].digest,
         tuple(_compare(name, before, after) for name in changed if name not in {"criteria", "nesting"}),
         (_rule(on, first), _rule(on, second)),
     )
@@ -271,7 +269,7 @@ def read_files(on: Reading, *, version: str, check: bool = False) -> list[dict[s
         {
             "table": told[part.table]["label"],
             "rows": part.rows - part.erased,
-            "bytes": part.bytes,
+            "bytes": on.ground.blobs.size(part.blob),
             "path": str(on.ground.blobs.path(part.blob)),
             "columns": {
                 column["name"]: column.get("label") or column["name"] for column in told[part.table]["columns"]

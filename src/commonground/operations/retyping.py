@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from commonground.errors import InvalidInput
-from commonground.operations.entities import NewColumn, describe_columns, digest_rows
+from commonground.operations.entities import NewColumn, describe_columns
 from commonground.operations.impact import list_lines
 from commonground.operations.plans import Plan, Reading
 from commonground.operations.schema_things import COLUMN, SchemaThing, resolve_column
@@ -66,7 +66,6 @@ def plan_retype(
             "column": row,
             "maps": len(told) if column.sensitive else told,
             "changed": len(changed),
-            "digest": digest_rows(changed),
         },
         at=on.view.change,
         anchors=(kind.rid,),

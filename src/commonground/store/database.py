@@ -127,6 +127,8 @@ class Database:
             engine = self._writer.execution_options(isolation_level="AUTOCOMMIT")
             with engine.connect() as connection:
                 if self.dialect == "postgresql":
+                    # Statistics hold samples of what was in the columns.
+                    connection.exec_driver_sql("ANALYZE")
                     connection.exec_driver_sql("VACUUM FULL")
                 else:
                     driver: Any = connection.connection.driver_connection

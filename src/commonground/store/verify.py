@@ -43,6 +43,8 @@ class FileUse:
     """SHA-256 of its bytes in hex."""
     by: str
     """What needs it, for people."""
+    check: Callable[[], str] | None = None
+    """Looks into a file that is read, beyond its SHA-256: what is wrong with it, or nothing."""
 
 
 FileUses = Callable[[sa.Connection, BlobStore], Iterable[FileUse]]
@@ -268,19 +270,25 @@ def _check_files(
     for part in _parts(uses, found):
         there = ground.blobs.has_many(part)
         for digest in sorted(part.keys() - there):
-            found.add(f"the file {digest} is missing; needed by {part[digest]}")
+            found.add(f"the file {digest} is missing; needed by {part[digest].by}")
         found.files += len(part)
         progress("files", len(part))
         drawn = there if share >= 1 else {digest for digest in there if secrets.randbelow(1 << 30) < share * (1 << 30)}
         for damage in ground.blobs.find_damaged(sorted(drawn), progress=lambda _files, size: progress("bytes", size)):
-            found.add(f"the file {damage.digest}: {damage.what}; needed by {part[damage.digest]}")
+            found.add(f"the file {damage.digest}: {damage.what}; needed by {part[damage.digest].by}")
+            drawn.discard(damage.digest)
+            found.files_read += 1
+        for digest in sorted(drawn):
+            look = part[digest].check
+            if look is not None and (fault := look()):
+                found.add(f"the file {digest}: {fault}; needed by {part[digest].by}")
         found.files_read += len(drawn)
 
 
-def _parts(uses: Iterable[FileUse], found: Verification) -> Iterator[dict[str, str]]:
+def _parts(uses: Iterable[FileUse], found: Verification) -> Iterator[dict[str, FileUse]]:
     """The files by digest, each once, some thousand at a time."""
     seen: set[bytes] = set()
-    part: dict[str, str] = {}
+    part: dict[str, FileUse] = {}
     try:
         for use in uses:
             if not _DIGEST.fullmatch(use.digest):
@@ -289,7 +297,7 @@ def _parts(uses: Iterable[FileUse], found: Verification) -> Iterator[dict[str, s
             short = bytes.fromhex(use.digest)
             if short not in seen:
                 seen.add(short)
-                part[use.digest] = use.by
+                part[use.digest] = use
             if len(part) >= _FILES_AT_ONCE:
                 yield part
                 part = {}

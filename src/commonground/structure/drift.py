@@ -19,7 +19,7 @@ from commonground.store.view import View
 from commonground.structure.datasets import Version
 from commonground.structure.features import read_annotated
 from commonground.structure.scopes import Scope, measure_scope
-from commonground.structure.versions import Manifest, is_other_state
+from commonground.structure.versions import Manifest, is_other_state, unseal
 
 ALWAYS = (
     "batch",
@@ -55,11 +55,12 @@ class TableDifference:
 def is_drifted(view: View, version: Version, recorded: Manifest, scope: Scope | None = None) -> bool:
     """Whether the dataset's scope says something else now than the released version; an error is an error, never no.
 
-    `scope` is that of the dataset in this view, if it has been measured.
+    A version that lost rows to an erasure differs from what is there now: rows that it held are gone. `scope` is that
+    of the dataset in this view, if it has been measured.
     """
     if not _touched(view, version, recorded):
         return False
-    return is_other_state(view, scope or measure_scope(view, version.dataset), recorded)
+    return is_other_state(view, scope or measure_scope(view, version.dataset), unseal(view.connection, recorded))
 
 
 def _touched(view: View, version: Version, recorded: Manifest) -> bool:
@@ -74,7 +75,7 @@ def _touched(view: View, version: Version, recorded: Manifest) -> bool:
 
 
 def list_changed_tables(old: Manifest, new: Manifest) -> list[str]:
-    """The tables whose content differs, by their digests alone."""
+    """The tables whose content differs, by their digests alone; both manifests are unsealed."""
 
     def told(manifest: Manifest) -> dict[str, list[Any]]:
         return {

@@ -6,30 +6,36 @@ merged duplicate belongs where the entity belongs that it is now. Whoever only l
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from commonground.identity import Rid
 from commonground.store import schema
-from commonground.store.canonical import Column, table_digest
+from commonground.store.blobs import BlobStore
 from commonground.store.view import View
 from commonground.structure import tables
 from commonground.structure.assets import Asset, list_assets
 from commonground.structure.column_types import Holds
 from commonground.structure.entities import EntityType, get_table, list_aliases, list_types
 from commonground.structure.features import VALUE_TABLES
-from commonground.structure.versions import Manifest
 
 PART = 500
 DISTINCT = 6
 """A key of so many characters does not stand in other words by chance."""
 _WORD = r"(?<!\w)(?<!\w[-./:,+]){}(?!\w|[-./:,+]\w)"
+KEPT_VALUES = "values"
+"""The kind of the files in which re-runs keep what they computed: columns entity and value."""
+TELLING = (tables.edge, tables.execution)
+"""Tables whose `details` may tell the digest of a file."""
+ANY_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 ENTITY_COLUMN = {"members": "entity", "values": "entity", "entities": "rid", "raters": "scope"}
 
 
@@ -46,9 +52,15 @@ class Reach:
     slots: list[Rid] = field(default_factory=list)
     """Readers known only within them."""
     assets: list[Asset] = field(default_factory=list)
-    """Files that belong to them alone, and imported files in which they stand."""
+    """Files and series that belong to them alone, and imported files in which they stand."""
+    kept: list[Asset] = field(default_factory=list)
+    """Files in which re-runs kept values of theirs and of others: the rows go, the others stay."""
+    digests: set[str] = field(default_factory=set)
+    """SHA-256 of these files that no other row has: a small file could be guessed from it, so it goes too."""
+    told: dict[str, list[Rid]] = field(default_factory=dict)
+    """Rows that tell such a digest among their details, by table: they are written anew without it."""
     changes: list[int] = field(default_factory=list)
-    """Changes whose words name them."""
+    """Changes whose words name them, or tell such a digest."""
 
     @property
     def rids(self) -> set[Rid]:
@@ -56,7 +68,7 @@ class Reach:
         return {rid for rids in self.entities.values() for rid in rids}
 
 
-def measure_reach(view: View, kind: EntityType, start: Iterable[Rid]) -> Reach:
+def measure_reach(view: View, blobs: BlobStore, kind: EntityType, start: Iterable[Rid]) -> Reach:
     """What belongs to some entities: they, what they were merged from, and all that links to these, at any time."""
     types = {one.rid: one for one in list_types(view)}
     aliases = list_aliases(view)
@@ -85,8 +97,54 @@ def measure_reach(view: View, kind: EntityType, start: Iterable[Rid]) -> Reach:
         row.rid for part in _parts(everything) for row in view.rows(sa.select(slot.c.rid).where(slot.c.scope.in_(part)))
     ]
     reach.assets = _assets(view, types, reach)
-    reach.changes = _changes(view, reach.keys)
+    going = {asset.rid for asset in reach.assets}
+    reach.bulk[tables.asset_file.name] = _listed_files(view, going)
+    reach.kept = [asset for asset, _, _ in find_kept_values(view, blobs, reach.rids) if asset.rid not in going]
+    reach.digests = find_digests(view.connection, [*going, *(asset.rid for asset in reach.kept)])
+    reach.changes = _changes(view, {*reach.keys, *reach.digests})
+    reach.told = {table.name: named for table in TELLING if (named := _tellers(view, table, reach.digests))}
     return reach
+
+
+def find_digests(connection: sa.Connection, assets: Collection[Rid]) -> set[str]:
+    """The digests of these files and series, and of the files in them, that nothing else has."""
+    asset, file, header = tables.asset, tables.asset_file, schema.batch_header
+    single = sa.select(asset.c.digest, asset.c.rid)
+    listed = sa.select(file.c.digest, header.c.subject).join(header, header.c.rid == file.c.batch)
+    gone = set(assets)
+    going: set[str] = set()
+    staying: set[str] = set()
+    for statement in (single, listed):
+        for digest, rid in connection.execute(statement.distinct()):
+            (going if rid in gone else staying).add(str(digest))
+    return going - staying
+
+
+def find_kept_values(view: View, blobs: BlobStore, rids: set[Rid]) -> Iterator[tuple[Asset, pa.Table, pa.Table]]:
+    """Files of re-runs that hold values of these entities: the file, its rows, and the rows that may stay."""
+    rows = view.list_rows(tables.asset, tables.asset.c.kind == KEPT_VALUES)
+    for asset in list_assets(view, [row.rid for row in rows]):
+        table = _read_values(blobs.get_bytes(asset.digest)) if asset.stored else None
+        if table is not None:
+            gone = pc.is_in(table["entity"], pa.array(sorted(rids), pa.int64()))
+            if pc.any(gone).as_py():
+                yield asset, table, table.filter(pc.invert(gone))
+
+
+def keeps_values(content: bytes, rids: set[Rid]) -> bool:
+    """Whether these bytes are a file of kept values in which one of the entities stands."""
+    table = _read_values(content)
+    return table is not None and bool(pc.any(pc.is_in(table["entity"], pa.array(sorted(rids), pa.int64()))).as_py())
+
+
+def _read_values(content: bytes) -> pa.Table | None:
+    if not content.startswith(b"PAR1"):
+        return None
+    try:
+        table = pq.read_table(io.BytesIO(content))
+    except pa.ArrowException:
+        return None
+    return table if {"entity", "value"} <= set(table.column_names) else None
 
 
 def redact(table: pa.Table, name: str, rids: set[Rid]) -> pa.Table | None:
@@ -96,14 +154,6 @@ def redact(table: pa.Table, name: str, rids: set[Rid]) -> pa.Table | None:
         return None
     gone = pc.is_in(table[column], pa.array(sorted(rids), pa.int64()))
     return table.filter(pc.invert(gone)) if pc.any(gone).as_py() else None
-
-
-def digest_part(table: pa.Table, manifest: Manifest, name: str) -> str:
-    """The logical digest of a part as it is now."""
-    entry = manifest.get_table(name)
-    types = {column["name"]: column["type"] for column in entry["columns"]}
-    columns = [Column(column, types[column], table[column].to_pylist()) for column in table.column_names]
-    return table_digest(columns, entry["order"])
 
 
 def _with_duplicates(rids: set[Rid], aliases: Mapping[Rid, Rid]) -> set[Rid]:
@@ -163,19 +213,35 @@ def _sources(view: View, reach: Reach) -> set[Rid]:
             for row in view.rows(sa.select(header.c.origin).where(header.c.rid.in_(part), header.c.origin.is_not(None)))
         )
     imported = sa.select(anchor.c.change).where(anchor.c.rid.in_(list(reach.entities)))
+    beside = sa.select(anchor.c.rid).where(anchor.c.change.in_(imported))
     tables_of = view.rows(
-        sa.select(asset.c.rid).where(asset.c.kind == "table", asset.c.since.in_(imported), view.visible(asset))
+        sa.select(asset.c.rid).where(asset.c.kind == "table", asset.c.rid.in_(beside), view.visible(asset))
     )
     kept = view.rows(sa.select(asset.c.rid).where(asset.c.rid.in_(sorted(found)), asset.c.kind == "table"))
     return {row.rid for row in tables_of} | {row.rid for row in kept}
 
 
-def _changes(view: View, keys: Sequence[str]) -> list[int]:
-    if not keys:
+def _listed_files(view: View, assets: Collection[Rid]) -> list[tuple[Rid, int]]:
+    file, header = tables.asset_file, schema.batch_header
+    return [
+        (row.batch, row.ordinal)
+        for part in _parts(sorted(assets))
+        for row in view.rows(
+            sa.select(file.c.batch, file.c.ordinal)
+            .join(header, header.c.rid == file.c.batch)
+            .where(header.c.subject.in_(part))
+            .distinct()
+        )
+    ]
+
+
+def _changes(view: View, names: Collection[str]) -> list[int]:
+    """The changes whose words name a key or tell a digest."""
+    if not names:
         return []
     log = schema.change
     rows = view.rows(sa.select(log.c.id, log.c.words).where(log.c.words.is_not(None)))
-    return [row.id for row in rows if is_named(keys, "\n".join(_texts(json.loads(row.words))))]
+    return [row.id for row in rows if is_named(names, "\n".join(_texts(json.loads(row.words))))]
 
 
 def is_named(keys: Iterable[str], text: str) -> bool:
@@ -200,6 +266,13 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _texts(inner)
+
+
+def _tellers(view: View, table: sa.Table, digests: set[str]) -> list[Rid]:
+    if not digests:
+        return []
+    rows = view.rows(sa.select(table.c.rid, table.c.details).where(table.c.details.is_not(None)))
+    return sorted({row.rid for row in rows if not digests.isdisjoint(ANY_DIGEST.findall(row.details))})
 
 
 def _parts(rids: Sequence[Rid]) -> Iterator[list[Rid]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
+from pyarrow import ArrowException
 
 from commonground.errors import CommonGroundError
 from commonground.identity import show_rid
@@ -17,7 +19,8 @@ from commonground.store.verify import FileUse
 from commonground.store.view import View
 from commonground.structure import tables
 from commonground.structure.assets import SERIES
-from commonground.structure.versions import load_manifest
+from commonground.structure.parts import measure_file
+from commonground.structure.versions import PartFile, list_types, load_manifest
 
 _ANY_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _STREAM = {"stream_results": True, "yield_per": 2000}
@@ -59,13 +62,24 @@ def _parts(connection: sa.Connection, blobs: BlobStore) -> Iterator[FileUse]:
     version = tables.version
     for rid, manifest in connection.execute(sa.select(version.c.rid, version.c.manifest).distinct()).all():
         try:
-            for part in load_manifest(view, blobs, manifest).parts:
+            loaded = load_manifest(view, blobs, manifest)
+            for part in loaded.parts:
                 if part.blob:
-                    yield FileUse(part.blob, f"version {show_rid(rid)}, {part.table}")
+                    look = partial(_look_into, blobs, loaded.get_table(part.table), part)
+                    yield FileUse(part.blob, f"version {show_rid(rid)}, {part.table}", look)
         except CommonGroundError as error:
             failed = error
     if failed is not None:
         raise failed
+
+
+def _look_into(blobs: BlobStore, table: Mapping[str, Any], part: PartFile) -> str:
+    """Whether a part's rows and nonce give the digest that the manifest, or its redaction, tells of it."""
+    try:
+        found = measure_file(blobs, part.blob, list_types(table), table["order"])
+    except (CommonGroundError, ArrowException, KeyError, ValueError) as error:
+        return f"its rows cannot be read ({error})"
+    return "" if found == (part.now or part.digest) else "its rows are not what the version says of them"
 
 
 def find_named(connection: sa.Connection, blobs: BlobStore) -> set[str]:

@@ -214,7 +214,11 @@ version_term = temporal(
 part = working(
     "part",
     [Field("digest", "text")],
-    [Field("blob", "text", required=True), Field("bytes", "int", required=True)],
+    [
+        Field("content", "text", required=True, indexed=True),
+        Field("nonce", "bytes", required=True),
+        Field("blob", "text", required=True, indexed=True),
+    ],
 )
 redaction = stream(
     "redaction",

@@ -1,15 +1,17 @@
 """Versions: a released state of a dataset as Parquet parts and a manifest, known by what it says and not by its bytes.
 
-Each part has a logical digest (`canon1`); parts that say the same as one that is there already are not written again.
-The manifest is a blob of canonical JSON:
+Each part is sealed with a nonce (`structure/parts.py`); parts that say the same as one that is there already are not
+written again. The manifest is a blob of canonical JSON:
 
     {"format": "commonground-manifest-1", "dataset", "name", "change", "inside": [{"dataset", "name"}],
      "tables": [{"name", "label", "columns": [{"name", "type", "label", "holds", "target", "unit"}], "order": [names],
-                 "rows", "parts": [{"bucket", "rows", "digest", "blob", "bytes"}]}],
+                 "rows", "parts": [{"bucket", "rows", "digest", "blob"}]}],
      "features": [...], "digest"}
 
-`digest` is SHA-256 over the canonical JSON of the tables' names, columns and part digests, and so independent of the
-writer of the Parquet files.
+`digest` is SHA-256 over the canonical JSON of the tables' names, columns and part digests. Those are sealed, so the
+same content released twice from nothing has two digests; the *content digest* is the same over the content of the
+parts, and equal wherever the content is. It is never stored. Sizes of files stand in no manifest, because the size of
+a compressed file tells of what was in it.
 """
 
 from __future__ import annotations
@@ -17,13 +19,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from commonground.errors import Corrupt
@@ -33,13 +33,13 @@ from commonground.store.canonical import Column, table_digest
 from commonground.store.changes import canonical_json
 from commonground.store.faults import point
 from commonground.store.view import View
-from commonground.structure import tables
+from commonground.structure import parts
 from commonground.structure.datasets import get_dataset
 from commonground.structure.features import Feature
+from commonground.structure.parts import ARROW, Sealed, to_arrow
 from commonground.structure.scopes import Part, Scope, list_parts
 
 FORMAT = "commonground-manifest-1"
-ARROW = {"int": pa.int64(), "real": pa.float64(), "text": pa.string()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ class PartFile:
     rows: int
     """How many rows."""
     digest: str
-    """What it says: SHA-256 of its canonical encoding."""
+    """What it says, sealed; in a manifest that was only measured, the digest of its content."""
     blob: str
     """The blob that holds it; empty in a manifest that was only measured."""
-    bytes: int
-    """The size of the blob."""
     erased: int = 0
     """How many of the rows have been erased since."""
+    now: str = ""
+    """What is left of it says this, sealed anew; empty if nothing was erased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what it says."""
+        """SHA-256 of what it says, over sealed parts; of a manifest that was only measured, its content digest."""
         return str(self.content["digest"])
 
     @property
@@ -98,23 +98,23 @@ class Manifest:
 
 
 def measure_manifest(view: View, scope: Scope) -> Manifest:
-    """The manifest of a scope as it is in this view, without writing anything."""
+    """The manifest of a scope as it is in this view, without writing anything; its digest is the content digest."""
     entries = []
     for part in list_parts(view, scope):
         rows = len(part.columns[0].values)
-        entries.append((_lightened(part), {"digest": _digest(part), "rows": rows, "blob": "", "bytes": 0}))
+        entries.append((_lightened(part), {"digest": _digest(part), "rows": rows, "blob": ""}))
     return _manifest(view, scope, entries)
 
 
 def is_other_state(view: View, scope: Scope, recorded: Manifest) -> bool:
-    """Whether a scope says something else in this view than the manifest; stops at the first part that does."""
+    """Whether a scope says something else in this view than an unsealed manifest; stops at the first part that does."""
     known = {(part.table, part.bucket): part.digest for part in recorded.parts}
     entries = []
     for part in list_parts(view, scope):
         rows, digest = len(part.columns[0].values), _digest(part)
         if rows and known.get((part.table, part.bucket)) != digest:
             return True
-        entries.append((_lightened(part), {"digest": digest, "rows": rows, "blob": "", "bytes": 0}))
+        entries.append((_lightened(part), {"digest": digest, "rows": rows, "blob": ""}))
     return _manifest(view, scope, entries).digest != recorded.digest
 
 
@@ -124,34 +124,33 @@ def write_manifest(
     blobs: BlobStore,
     workspace: Path,
     progress: Callable[[int], None] = lambda _: None,
-) -> tuple[Manifest, str, dict[str, tuple[str, int]]]:
-    """Write what is new of a scope as blobs: the manifest, its blob, and digest -> (blob, bytes) of the new parts.
+) -> tuple[Manifest, str, list[Sealed]]:
+    """Write what is new of a scope as blobs: the manifest, its blob, and the parts that are new.
 
     All new parts are synced at once; nothing refers to them before the change that releases the version.
     """
     entries: list[tuple[Part, dict[str, Any]]] = []
-    files: dict[str, Path] = {}
+    fresh: dict[str, Sealed] = {}
+    files: list[Path] = []
     for part in list_parts(view, scope):
-        digest = _digest(part)
-        known = _known_part(view, digest)
+        content = _digest(part)
         rows = len(part.columns[0].values)
-        light = _lightened(part)
-        if known and blobs.has(known[0]):
-            entries.append((light, {"digest": digest, "rows": rows, "blob": known[0], "bytes": known[1]}))
-        else:
+        known = fresh.get(content) or parts.find_part(view.connection, content)
+        if known is None or (known.blob and not blobs.has(known.blob)):
             point("parts.write")
-            files[digest] = workspace / f"{digest}.parquet"
-            pq.write_table(to_arrow(part.columns), files[digest], compression="zstd")
-            entries.append((light, {"digest": digest, "rows": rows, "blob": None, "bytes": 0}))
+            nonce = known.nonce if known else parts.new_nonce()
+            files.append(workspace / f"{len(files)}.parquet")
+            parts.write_file(files[-1], to_arrow(part.columns), nonce)
+            known = fresh[content] = Sealed(parts.seal(nonce, content), content, nonce, "")
+        entries.append((_lightened(part), {"digest": known.digest, "rows": rows, "blob": known.blob}))
         progress(rows)
-    stored = dict(zip(files, blobs.put_files(list(files.values())), strict=True))
-    new = {digest: (info.digest, info.size) for digest, info in stored.items()}
+    stored = zip(fresh.values(), blobs.put_files(files), strict=True)
+    new = {part.digest: replace(part, blob=info.digest) for part, info in stored}
     for _, entry in entries:
-        if entry["blob"] is None:
-            entry["blob"], entry["bytes"] = new[entry["digest"]]
+        entry["blob"] = entry["blob"] or new[entry["digest"]].blob
     manifest = _manifest(view, scope, entries)
     blob = blobs.put_bytes(canonical_json(manifest.content).encode()).digest
-    return manifest, blob, new
+    return manifest, blob, list(new.values())
 
 
 def load_manifest(view: View, blobs: BlobStore, blob: str) -> Manifest:
@@ -163,39 +162,55 @@ def load_manifest(view: View, blobs: BlobStore, blob: str) -> Manifest:
     manifest = Manifest(content)
     if _logical_digest(content["tables"]) != manifest.digest:
         raise Corrupt(f"The manifest {blob} does not say what its digest says.", todo="Run `cg verify --full`.")
-    redacted = list_redactions(view.connection)
+    redacted = parts.list_redactions(view.connection)
     for part in (part for table in content["tables"] for part in table["parts"]):
         while part["blob"] in redacted:
             told = redacted[part["blob"]]
             part["erased"] = part.get("erased", 0) + told.rows
-            part["blob"] = told.replacement
+            part["blob"], part["now"] = told.replacement, told.digest
     return manifest
 
 
-def list_redactions(connection: sa.Connection) -> dict[str, sa.Row[Any]]:
-    """The parts from which rows were erased, by the blob that they were."""
-    return {row.blob: row for row in connection.execute(sa.select(tables.redaction))}
+def unseal(connection: sa.Connection, manifest: Manifest) -> Manifest:
+    """A manifest that says the content of its parts, for comparing; its digest is the content digest.
+
+    A part that an erasure touched keeps its sealed digest, because nobody knows what it said: it differs from all but
+    itself. A manifest that was only measured stays as it is.
+    """
+    contents = parts.find_contents(connection, (part.digest for part in manifest.parts))
+    return _with_digests(manifest, lambda _table, part: contents.get(part["digest"], part["digest"]))
+
+
+def measure_files(blobs: BlobStore, manifest: Manifest) -> Manifest:
+    """The same manifest with the content of its parts as their files have it now, read and digested."""
+
+    def measured(table: Mapping[str, Any], part: Mapping[str, Any]) -> str:
+        return parts.measure_rows(parts.read_file(blobs, part["blob"]), list_types(table), table["order"])
+
+    return _with_digests(manifest, measured)
+
+
+def list_types(table: Mapping[str, Any]) -> dict[str, str]:
+    """The types of the columns of a table's entry."""
+    return {column["name"]: column["type"] for column in table["columns"]}
+
+
+def _with_digests(manifest: Manifest, told: Callable[[Mapping[str, Any], Mapping[str, Any]], str]) -> Manifest:
+    listed = [
+        {**table, "parts": [{**part, "digest": told(table, part)} for part in table["parts"]]}
+        for table in manifest.content["tables"]
+    ]
+    return Manifest({**manifest.content, "tables": listed, "digest": _logical_digest(listed)})
 
 
 def read_table(blobs: BlobStore, manifest: Manifest, name: str, columns: Sequence[str] | None = None) -> pa.Table:
     """One table of a released version, straight from its Parquet parts; each file's bytes are checked."""
     entry = manifest.get_table(name)
-    read = [pq.read_table(blobs.open_verified(part["blob"]), columns=columns) for part in entry["parts"]]
+    read = [parts.read_file(blobs, part["blob"], columns) for part in entry["parts"]]
     if read:
         return pa.concat_tables(read)
     declared = [column for column in entry["columns"] if columns is None or column["name"] in columns]
     return pa.table({column["name"]: pa.array([], ARROW[column["type"]]) for column in declared})
-
-
-def to_arrow(columns: Sequence[Column]) -> pa.Table:
-    """Columns as an Arrow table."""
-    return pa.table(
-        {column.name: pa.array(column.values, ARROW[column.type], mask=_mask(column)) for column in columns}
-    )
-
-
-def _mask(column: Column) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
-    return None if column.missing is None else np.asarray(column.missing, dtype=np.bool_)
 
 
 def _digest(part: Part) -> str:
@@ -206,11 +221,6 @@ def _lightened(part: Part) -> Part:
     """The part without its rows, so that memory holds one bucket at a time."""
     columns = tuple(Column(column.name, column.type, []) for column in part.columns)
     return Part(part.table, part.bucket, columns, part.order)
-
-
-def _known_part(view: View, digest: str) -> tuple[str, int] | None:
-    row = view.first(sa.select(tables.part).where(tables.part.c.digest == digest))
-    return (row.blob, row.bytes) if row else None
 
 
 def _manifest(view: View, scope: Scope, entries: Sequence[tuple[Part, dict[str, Any]]]) -> Manifest:
