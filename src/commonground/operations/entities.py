@@ -120,6 +120,8 @@ def plan_merge(on: Reading, *, type: str, duplicate: str, into: str) -> Plan:  #
             raise NotFound(f"There is no {kind.name} {key!r}.")
     old, new = found[duplicate], found[into]
     if old == new:
+        if duplicate != into:
+            raise InvalidInput(f"{duplicate} and {into} are one {kind.name} already.")
         raise InvalidInput("An entity cannot be merged into itself.")
     moved = _relink(on.view, kind, old, new)
     return Plan(
