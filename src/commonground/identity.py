@@ -76,7 +76,11 @@ class Mint:
 
     def many(self, count: int) -> range:
         """`count` consecutive new rids."""
-        drawn = ((self.clock_ms() - EPOCH_MS) << RANDOM_BITS) | self.random_bits(RANDOM_BITS)
+        since = self.clock_ms() - EPOCH_MS
+        if since < 0:
+            # Every process would begin with the same first ids.
+            raise InvalidInput("This machine's clock is before 2024.", todo="Set the clock.")
+        drawn = (since << RANDOM_BITS) | self.random_bits(RANDOM_BITS)
         first = max(drawn, self._last + 1, 1)
         self._last = first + count - 1
         if self._last > MAX_RID:

@@ -20,13 +20,16 @@ from rich.console import Console
 
 from commonground.errors import InvalidInput
 from commonground.identity import Rid, show_rid
+from commonground.interfaces.cli import rich_printing
 from commonground.interfaces.cli.failing import report_unexpected
 from commonground.interfaces.cli.options import build_options, read_arguments
 from commonground.interfaces.cli.page import (
     Cell,
     Column,
+    Lines,
     Page,
     Table,
+    plain,
     quote,
     show_bytes,
     show_count,
@@ -189,3 +192,17 @@ def test_stopping_is_clean(tmp_path: Path) -> None:
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert said.strip() == "Stopped. What was not committed was not written; `cg log` shows what was."
+
+
+def test_what_people_wrote_does_nothing_to_a_terminal() -> None:
+    """Escapes, carriage returns and turned directions are written out, in plain text and in a terminal alike."""
+    evil = "a\x1b[2Jb\rc\u202ed\x07e\x9bf"
+    page = Page(evil, below=(Cell(evil),), blocks=(Lines((Cell(evil),)), Table((Column(""),), ((Cell(evil),),))))
+    console = Console(record=True, width=100, file=io.StringIO(), force_terminal=True)
+    rich_printing.print_page(page, console=console)
+    shown = render_plain(page) + console.export_text()
+    assert not set("\x1b\r\u202e\x07\x9b") & set(shown)
+    assert shown.count("a\\x1b[2Jb\\rc\\u202ed\\x07e\\x9bf") == 8
+    assert plain("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645, \u00e9, \U0001f469\u200d\u2695") == (
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645, \u00e9, \U0001f469\u200d\u2695"
+    )

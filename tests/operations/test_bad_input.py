@@ -22,7 +22,7 @@ from commonground.errors import (
     UnsafeEngine,
     UnsafePath,
 )
-from commonground.identity import show_rid
+from commonground.identity import Mint, show_rid
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
 from commonground.store import migrations, sqlite_driver
@@ -42,8 +42,13 @@ def study(session: Session) -> Session:
             {"name": "side", "holds": "term", "target": "Side"},
             {"name": "pressure", "holds": "real"},
             {"name": "note", "holds": "text"},
+            {"name": "seen", "holds": "time"},
+            {"name": "told", "holds": "instant"},
+            {"name": "day", "holds": "date"},
+            {"name": "scan", "holds": "asset"},
         ],
     )
+    session.write("dataset create", name="none")
     session.write("entity upsert", type="Patient", keys=["p1"], columns={"born": ["1950"]})
     session.write("entity upsert", type="Eye", keys=["e1"], columns={"patient": ["p1"], "side": ["left"]})
     session.write("feature add", name="grade", type="Eye", holds="int", lowest=0, highest=4, ordered=True)
@@ -140,6 +145,45 @@ CASES: dict[str, tuple[type[CommonGroundError], str, Callable[[Session, Path], o
     "name with @": (InvalidInput, "@", lambda s, _: s.write("dataset create", name="eyes@2")),
     "empty name": (InvalidInput, "empty", lambda s, _: s.write("dataset create", name="  ")),
     "unknown dataset": (NotFound, "eyes", lambda s, _: s.write("dataset release", dataset="ears")),
+    "day for a time": (InvalidInput, "not a date and time", upsert("seen", "2024-03-05")),
+    "week for a time": (InvalidInput, "not a date and time", upsert("seen", "2024-W10-1")),
+    "moment outside the calendar": (InvalidInput, "no moment", upsert("told", 1 << 62)),
+    "moment without a zone": (InvalidInput, "time zone", upsert("told", "2024-03-05T10:20:30")),
+    "digits of another script in a date": (InvalidInput, "not a date", upsert("day", "\uff12\uff10\uff12\uff14")),
+    "number with an underscore": (InvalidInput, "not a number", upsert("pressure", "1_000")),
+    "file that is not there": (InvalidInput, "no file", upsert("scan", 123456789)),
+    "limits the wrong way round": (
+        InvalidInput,
+        "between 5 and 1",
+        lambda s, _: s.write("feature add", name="x", type="Eye", holds="int", lowest=5, highest=1),
+    ),
+    "limits of text": (
+        InvalidInput,
+        "no least",
+        lambda s, _: s.write("feature add", name="x", type="Eye", holds="text", lowest=1),
+    ),
+    "unknown role": (InvalidInput, "none of", lambda s, _: s.write("person add", name="Somebody", role="king")),
+    "reason with a NUL": (InvalidInput, "NUL", lambda s, _: s.write("person add", name="Somebody", why="a\0b")),
+    "reason of 2 MB": (
+        InvalidInput,
+        "2,097,152",
+        lambda s, _: s.write("person add", name="Somebody", why="x" * (2 << 20)),
+    ),
+    "split of nothing": (
+        InvalidInput,
+        "no members",
+        lambda s, _: s.write("dataset split", dataset="none", shares={"a": 0.5, "b": 0.5}),
+    ),
+    "shares above 1": (
+        InvalidInput,
+        "",
+        lambda s, _: s.write("dataset split", dataset="eyes", shares={"a": 0.9, "b": 0.5}),
+    ),
+    "share that is not a number": (
+        InvalidInput,
+        "",
+        lambda s, _: s.write("dataset split", dataset="eyes", shares={"a": math.nan, "b": 0.5}),
+    ),
     "second column of one name": (
         InvalidInput,
         "already",
@@ -165,6 +209,32 @@ def test_bad_input_is_refused_and_changes_nothing(study: Session, tmp_path: Path
     assert words.lower() in str(caught.value).lower()
     assert caught.value.kept
     assert fingerprint(study) == before
+
+
+def test_a_clock_before_2024_makes_no_ids() -> None:
+    """A machine whose clock was never set says so, instead of giving the same ids as every other such machine."""
+    with pytest.raises(InvalidInput, match="clock"):
+        Mint(clock_ms=lambda: 0).one()
+
+
+def test_keys_are_found_in_any_unicode_form(study: Session) -> None:
+    """A key typed with combining letters, or with spaces around it, is the same key everywhere."""
+    study.write("entity upsert", type="Eye", keys=["\u00e91"], columns={"note": ["x"]})
+    study.write("feature annotate", feature="grade", keys=["e\u03011", " e1 "], values=[1, 2])
+    study.write("dataset add", dataset="eyes", type="Eye", keys=["e\u03011", "\u00e91"])
+    assert study.read("dataset status", dataset="eyes").rows["members"] == 2
+    assert study.read("show", what="Eye:e\u03011").name == "Eye:\u00e91"
+
+
+def test_a_column_that_is_there_is_read_as_what_it_holds_in_any_letters(study: Session, tmp_path: Path) -> None:
+    """A second delivery that writes a header in other letters does not read codes as numbers."""
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_text("visit,Code\nv1,007\n")
+    second.write_text("visit,code\nv2,8\n")
+    study.write("import table", path=first, type="Visit", key="visit")
+    study.write("import table", path=second, type="Visit", key="visit")
+    facts = [study.read("show", what=f"Visit:{key}").facts[0].value for key in ("v1", "v2")]
+    assert facts == ["007", "8"]
 
 
 def test_unknown_and_ambiguous_ids_say_so(study: Session) -> None:

@@ -19,6 +19,7 @@ from commonground.structure.column_types import Holds, read_values
 from commonground.structure.entities import EntityColumn, EntityType
 from commonground.structure.former_names import refuse_taken
 from commonground.structure.names import clean_name, name_key, slug
+from commonground.structure.pointing import check_pointed
 from commonground.structure.withdrawals import list_withdrawn
 
 SHOWN = 10
@@ -293,7 +294,9 @@ def _store_column(on: Reading, column: EntityColumn, values: Sequence[Any]) -> l
         return _look_up(
             column.name, lambda key: f"is the key of no {target.name}{gone.get(key, '')}", values, found, str
         )
-    return read_values(column.name, column.holds, values)
+    stored = read_values(column.name, column.holds, values)
+    check_pointed(on.view, column.name, column.holds, stored)
+    return stored
 
 
 def _store_guarded(on: Reading, column: EntityColumn, values: Sequence[Any], rows: int) -> list[Any]:

@@ -18,6 +18,7 @@ from commonground.structure.entities import EntityType
 from commonground.structure.features import Feature
 from commonground.structure.former_names import refuse_taken
 from commonground.structure.names import clean_name, name_key
+from commonground.structure.pointing import check_pointed
 from commonground.structure.withdrawals import list_withdrawn
 
 SHOWN = 10
@@ -76,6 +77,10 @@ def describe_feature(
     refuse_taken(on.view, tables.feature, clean, "feature", tables.feature.c.type == kind.rid)
     if holds not in set(Holds):
         raise InvalidInput(f"{holds!r} is none of {', '.join(Holds)}.")
+    if (lowest is not None or highest is not None) and holds not in {Holds.INT, Holds.REAL}:
+        raise InvalidInput(f"A feature that holds {holds} has no least and no greatest number.")
+    if lowest is not None and highest is not None and lowest > highest:
+        raise InvalidInput(f"No value lies between {lowest:g} and {highest:g}.", todo="Exchange the two.")
     words = None
     if holds == Holds.TERM:
         if not vocabulary:
@@ -192,6 +197,7 @@ def check_values(
         stored = [None if value is None else words[name_key(str(value))] for value in values]
     else:
         stored = read_values(feature.name, feature.holds, values)
+        check_pointed(on.view, feature.name, feature.holds, stored)
     if feature.lowest is None and feature.highest is None and None not in stored:
         return stored
     faults = []

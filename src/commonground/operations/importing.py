@@ -218,8 +218,10 @@ def _stated(kind: EntityType | None) -> dict[str, str]:
 
 
 def _known_columns(source: Path, stated: Mapping[str, str], options: Mapping[str, Any] | None) -> dict[str, str]:
+    """What the columns of the file hold, as far as that is stated; a column that is there is known in any letters."""
     first = inspect_table(source, **(options or {}))
-    return {column: kind for column, kind in stated.items() if column in first.names}
+    known = {name_key(column): kind for column, kind in stated.items()}
+    return {name: known[name_key(name)] for name in first.names if name_key(name) in known}
 
 
 def _renamed(on: Reading, name: str) -> EntityType | None:

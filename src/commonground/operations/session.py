@@ -24,6 +24,7 @@ from commonground.store.changes import Change
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
+from commonground.structure.column_types import read_text
 
 ATTEMPTS = 10
 
@@ -84,6 +85,8 @@ class Session:
         """
         verb = get_verb(plan.verb)
         self._check_role(verb)
+        if why is not None:
+            read_text(why)
         if plan.nothing:
             return Committed(plan, None)
         done = None if new else self._done(plan)

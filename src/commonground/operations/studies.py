@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from commonground.errors import Conflict, NotAllowed
+from commonground.errors import Conflict, InvalidInput, NotAllowed
 from commonground.identity import Actor, Mint, show_rid
 from commonground.operations.plans import Plan, Reading, Role
 from commonground.operations.session import Session
@@ -95,6 +95,8 @@ def plan_person(
     """Add somebody."""
     if people.find_person(on.view, name) is not None:
         raise Conflict(f"There is somebody called {name!r} here already.", todo="`cg person list` names everybody.")
+    if role.upper() not in Role.__members__:
+        raise InvalidInput(f"{role!r} is none of {', '.join(one.name.lower() for one in Role)}.")
     texts = logins or []
     rids = on.mint(2 + len(texts))
     fields: dict[str, Any] = {

@@ -23,7 +23,10 @@ from commonground.errors import InvalidInput
 
 LARGEST = (1 << 63) - 1
 LONGEST_TEXT = 1 << 20
-_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
+_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
+_TIME_OF_DAY = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*", re.ASCII)
+_INSTANTS = (-62_135_596_800_000_000, 253_370_764_800_000_000)
+"""From the beginning of the year 1 to that of 9999: the calendar has no other moments, so nothing could show them."""
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _WORDS = {"true": 1, "yes": 1, "false": 0, "no": 0}
 
@@ -68,7 +71,7 @@ def read_real(value: object) -> float:
     """A finite or infinite number; never NaN."""
     if isinstance(value, bool | np.bool_):
         raise InvalidInput("true and false are not numbers")
-    if not isinstance(value, int | float | str | np.number):
+    if not isinstance(value, int | float | str | np.number) or (isinstance(value, str) and "_" in value):
         raise InvalidInput(f"{value!r} is not a number")
     try:
         number = float(value)
@@ -121,9 +124,12 @@ def read_date(value: object) -> str:
 
 
 def read_time(value: object) -> str:
-    """A local date and time without a zone, as ISO text."""
+    """A local date and time without a zone, as ISO text; a day without a time of day is not taken for midnight."""
     try:
-        moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value).strip())
+        text = str(value).strip()
+        if not isinstance(value, dt.datetime) and _TIME_OF_DAY.fullmatch(text) is None:
+            raise ValueError(text)  # noqa: TRY301 - said in one place
+        moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(text)
     except ValueError:
         raise InvalidInput(f"{value!r} is not a date and time such as 2024-03-05T10:20:30") from None
     if moment.tzinfo is not None:
@@ -134,7 +140,9 @@ def read_time(value: object) -> str:
 def read_instant(value: object) -> int:
     """A moment as UTC microseconds; text and datetimes must name their zone."""
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return read_int(value)
+        if not _INSTANTS[0] <= value < _INSTANTS[1]:
+            raise InvalidInput(f"{value!r} microseconds since 1970 is no moment of the years 1 to 9998")
+        return int(value)
     try:
         moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value).strip())
     except ValueError:
@@ -186,7 +194,7 @@ def read_values(name: str, holds: Holds, values: Sequence[Any] | np.ndarray[Any,
 
 
 def _read_array(holds: Holds, values: np.ndarray[Any, Any]) -> list[Any] | None:
-    if holds.stored == "int" and holds is not Holds.BOOL and values.dtype.kind == "i":
+    if holds.stored == "int" and holds not in {Holds.BOOL, Holds.INSTANT} and values.dtype.kind == "i":
         listed: list[Any] = values.astype(np.int64).tolist()
         return listed
     if holds is Holds.REAL and values.dtype.kind in "if":

@@ -10,6 +10,7 @@ import traceback
 import click
 
 from commonground.errors import NOTHING_CHANGED, CommonGroundError, InvalidInput
+from commonground.interfaces.cli.page import plain
 
 DEBUG = "CG_DEBUG"
 
@@ -19,13 +20,13 @@ def report(error: CommonGroundError, *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(error.as_dict(), ensure_ascii=False), err=True)
         return error.exit_status
-    click.echo(_look(error.what, fg="red", bold=True), err=True)
+    click.echo(_look(plain(error.what), fg="red", bold=True), err=True)
     for fault in error.faults:
-        click.echo(f"  - {fault}", err=True)
+        click.echo(f"  - {plain(fault)}", err=True)
     if error.kept:
-        click.echo(error.kept, err=True)
+        click.echo(plain(error.kept), err=True)
     if error.todo:
-        click.echo(_look(error.todo, fg="blue"), err=True)
+        click.echo(_look(plain(error.todo), fg="blue"), err=True)
     return error.exit_status
 
 
@@ -52,7 +53,7 @@ def report_unexpected(error: Exception, *, as_json: bool) -> None:
         told = {"code": "unexpected", "what": what, "faults": [], "kept": NOTHING_CHANGED, "todo": todo}
         click.echo(json.dumps(told, ensure_ascii=False), err=True)
     else:
-        click.echo(_look(what, fg="red", bold=True), err=True)
+        click.echo(_look(plain(what), fg="red", bold=True), err=True)
         click.echo("What was not committed was not written; `cg log` shows what was.", err=True)
         click.echo(_look(todo, fg="blue"), err=True)
     if os.environ.get(DEBUG):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import unicodedata
 from dataclasses import dataclass
 
 GAP_SIGN = "┄"
@@ -21,6 +22,22 @@ NO_REASON = f"{GAP_SIGN} no reason given"
 THOUSAND = 1000
 UNITS = ("kB", "MB", "GB", "TB")
 MINUTE, HOUR = 60, 3600
+SILENT = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Kinds of characters that are not seen, and may move the cursor or colour the screen."""
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that make what follows be read in another order than it stands."""
+
+
+def plain(text: str) -> str:
+    """A text that does nothing to a terminal: what would move the cursor, colour or turn the text is written out."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one
+        if one in "\n\t" or (one not in TURNING and unicodedata.category(one) not in SILENT)
+        else one.encode("unicode_escape").decode()
+        for one in text.replace("\r\n", "\n")
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from commonground.interfaces.cli.page import Block, Cell, Lines, Page, Table
+from commonground.interfaces.cli.page import Block, Cell, Lines, Page, Table, plain
 
 GAP = "  "
 STYLES = {
@@ -38,18 +38,18 @@ def print_page(page: Page) -> None:
 
 def render_plain(page: Page) -> str:
     """A page as plain lines."""
-    parts = [page.headline, *(cell.text for cell in page.below)]
+    parts = [plain(page.headline), *(plain(cell.text) for cell in page.below)]
     for block in page.blocks:
         parts += ["", *_plain_block(block)]
     if page.hints:
-        parts += ["", *(f"> {hint}" for hint in page.hints)]
+        parts += ["", *(f"> {plain(hint)}" for hint in page.hints)]
     return "\n".join(line.rstrip() for line in parts) + "\n"
 
 
 def _plain_block(block: Block) -> list[str]:
     title = [block.title] if block.title else []
     if isinstance(block, Lines):
-        return [*title, *(f"{GAP if title else ''}{cell.text}" for cell in block.lines)]
+        return [*title, *(f"{GAP if title else ''}{plain(cell.text)}" for cell in block.lines)]
     return [*title, *_plain_table(block)]
 
 
@@ -69,7 +69,7 @@ def _plain_table(table: Table) -> list[str]:
 
 
 def _flat(cell: Cell) -> str:
-    return " ".join(cell.text.splitlines()) if "\n" in cell.text else cell.text
+    return plain(" ".join(cell.text.splitlines()) if "\n" in cell.text else cell.text)
 
 
 def _width(text: str) -> int:

@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from commonground.interfaces.cli.page import Block, Cell, Lines, Page, Table
+from commonground.interfaces.cli.page import Block, Cell, Lines, Page, Table, plain
 from commonground.interfaces.cli.printing import STYLES
 
 WIDEST = 110
@@ -21,7 +21,7 @@ def print_page(page: Page, *, colours: bool = True, console: Console | None = No
 
 def render(page: Page) -> RenderableType:
     """A page as something that rich can print."""
-    parts: list[RenderableType] = [Text(page.headline, STYLES.get(page.look, "") + " bold")]
+    parts: list[RenderableType] = [Text(plain(page.headline), STYLES.get(page.look, "") + " bold")]
     parts += [_text(cell) for cell in page.below]
     for block in page.blocks:
         parts += [Text(), *_block(block)]
@@ -31,7 +31,7 @@ def render(page: Page) -> RenderableType:
 
 
 def _hint(hint: str) -> Text:
-    command, colon, about = hint.partition(": ")
+    command, colon, about = plain(hint).partition(": ")
     return Text("> ").append(command, STYLES["act"]).append(colon + about, STYLES["quiet"])
 
 
@@ -62,4 +62,4 @@ def _table(block: Table) -> RichTable:
 
 
 def _text(cell: Cell) -> Text:
-    return Text(cell.text, STYLES.get(cell.look, ""))
+    return Text(plain(cell.text), STYLES.get(cell.look, ""))
