@@ -372,3 +372,18 @@ def test_verify_fails_when_a_file_is_gone(tmp_path: Path) -> None:
     done = run(tmp_path, "verify")
     assert done.returncode == 7
     assert "The record is not sound: 1 fault." in done.stdout
+
+
+def test_a_split_is_made_at_the_command_line(study: Path) -> None:
+    """Shares are words there; those that are no numbers are all named, and nothing is made."""
+    refused = run(study, "dataset", "split", "nodules", "--shares", "train=much", "--shares", "test=0.2")
+    assert refused.returncode == 2
+    assert "'much' is not a number" in refused.stderr
+    ok(study, "dataset", "split", "nodules", "--shares", "train=0.5", "--shares", "test=0.5", "--group", "none")
+    assert "nodules-train" in ok(study, "dataset", "list")
+
+
+@pytest.mark.parametrize("words", [("revert", "9" * 21), ("show", "c" + "9" * 18), ("log", "--limit", "0")])
+def test_numbers_out_of_range_are_refused_in_words(study: Path, words: tuple[str, ...]) -> None:
+    """A number that no change has, or of which no list can be, gives a clear error at its own status."""
+    assert run(study, *words).returncode in {2, 3}

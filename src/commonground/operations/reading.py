@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from commonground.errors import InvalidInput
 from commonground.identity import Kind, Rid, show_rid
 from commonground.operations.describing import Fact, SideBySide, describe_thing, description_of, list_side_by_side
 from commonground.operations.plans import Reading
@@ -170,6 +171,7 @@ def read_show(on: Reading, *, what: str, sensitive: bool = False) -> Shown:
 def read_log(on: Reading, *, what: str | None = None, limit: int = 20) -> Log:
     """The newest changes first, all of them or those about one thing."""
     view = on.view
+    _check_limit(limit)
     if what is None:
         return _log(view, None, None, limit)
     found = resolve(view, what)
@@ -182,6 +184,7 @@ def read_log(on: Reading, *, what: str | None = None, limit: int = 20) -> Log:
 def read_find(on: Reading, *, words: Sequence[str], kind: str | None = None, limit: int = 20) -> Results:
     """Things whose name or description has these words or parts of them, best first."""
     view = on.view
+    _check_limit(limit)
     text = " ".join(words)
     rids = text_index.search(view.connection, text, kind=kind, limit=limit)
     named = naming.name_things(view, rids)
@@ -192,6 +195,11 @@ def read_find(on: Reading, *, words: Sequence[str], kind: str | None = None, lim
         if named[rid].name != named[rid].kind
     )
     return Results(text, found, () if found else tuple(suggest(view, text)))
+
+
+def _check_limit(limit: int) -> None:
+    if limit < 1:
+        raise InvalidInput(f"At most {limit} cannot be listed.", todo="Give a limit of 1 or more.")
 
 
 def describe_changes(view: View, listed: Sequence[Change]) -> list[LogEntry]:

@@ -21,6 +21,7 @@ from commonground.store.changes import canonical_json
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.structure import datasets, entities, lineage, partition
+from commonground.structure.column_types import read_real
 from commonground.structure.lineage import Edge
 from commonground.structure.names import clean_name, name_key
 from commonground.structure.references import Pinned, pin
@@ -34,7 +35,7 @@ def plan_split(
     on: Reading,
     *,
     dataset: str,
-    shares: Mapping[str, float],
+    shares: Mapping[str, float | str],
     seed: int = 0,
     group: str | None = None,
     stratify: str | None = None,
@@ -46,6 +47,7 @@ def plan_split(
     feature with the `selector` that turns its values into one.
     """
     pinned = pin(on.view, dataset)
+    shares = _read_shares(shares)
     table, grouped, strata = _table(on, pinned, group, stratify, selector)
     parts = partition.split(
         table["rid"].to_numpy(),
@@ -138,6 +140,20 @@ def find_owner(view: View, kind_name: str) -> str | None:
         seen.add(link.target or 0)
         kind = entities.get_type(view, link.target or 0)
     return ".".join(path) or None
+
+
+def _read_shares(given: Mapping[str, float | str]) -> dict[str, float]:
+    """Shares as numbers: the command line gives them as words."""
+    faults = []
+    shares: dict[str, float] = {}
+    for name, share in given.items():
+        try:
+            shares[clean_name(name, "part")] = read_real(share)
+        except InvalidInput as error:
+            faults.append(f"{name}: {error.what}")
+    if faults:
+        raise InvalidInput("The shares cannot be read.", faults=faults, todo="Write them as train=0.8.")
+    return shares
 
 
 def _table(

@@ -20,7 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from commonground.errors import InvalidInput, NotFound
-from commonground.identity import Actor, Rid
+from commonground.identity import MAX_RID, Actor, Rid
 from commonground.store import schema
 from commonground.store.bulk import insert_rows
 from commonground.store.faults import point
@@ -160,7 +160,8 @@ def erase_words(tx: Transaction, numbers: Sequence[int]) -> None:
 
 def get_change(connection: sa.Connection, number: int) -> Change:
     """One change by its number; raises NotFound."""
-    row = connection.execute(sa.select(schema.change).where(schema.change.c.id == number)).mappings().first()
+    wanted = sa.select(schema.change).where(schema.change.c.id == number)
+    row = connection.execute(wanted).mappings().first() if 0 <= number <= MAX_RID else None
     if row is None:
         raise NotFound(f"There is no change {number}.", todo="`cg log` lists the changes.")
     return _change(row)
