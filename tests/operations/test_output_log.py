@@ -61,6 +61,19 @@ def test_the_size_is_bounded_and_both_ends_are_kept(tmp_path: Path, monkeypatch:
     assert sum((tmp_path / part).stat().st_size for part in PARTS) <= 2000
 
 
+def test_the_end_is_the_end_though_all_was_written_in_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of the two parts that take turns is the newer is known although both were written in the same moment."""
+    monkeypatch.setattr(output_log, "HEAD", 1000)
+    monkeypatch.setattr(output_log, "TAIL", 500)
+    for lines in range(220, 300):
+        folder = tmp_path / str(lines)
+        folder.mkdir()
+        log = OutputLog(folder)
+        log.write("".join(f"line {number}\n" for number in range(lines)))
+        log.close()
+        assert kept(folder).endswith(f"line {lines - 1}\n")
+
+
 def test_a_line_without_end_is_let_go_of(tmp_path: Path) -> None:
     """A progress bar that never ends its line does not fill the memory."""
     log = OutputLog(tmp_path)

@@ -35,6 +35,7 @@ _PYTHON: Final = re.compile(r"python[\d.]*(?:\.exe)?")
 _OF_THE_MACHINE: Final = frozenset(
     {"WORLD_SIZE", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"}
 )
+_OF_A_LAUNCHER: Final = frozenset({ranks.EXECUTION, ranks.STUDY, ranks.STANDING})
 _ASK: Final = (
     "import json, sys; from commonground.structure.environment import capture;"
     "print(json.dumps([sys.path, capture().to_json()]))"
@@ -238,7 +239,7 @@ def ask_interpreter(python: str, where: Path, environment: Mapping[str, str]) ->
 
 def build_variables(recipe: Recipe, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables of a re-run: those of this process, with the recorded ones as they were."""
-    found = {name: text for name, text in os.environ.items() if name not in {ranks.EXECUTION, ranks.STUDY}}
+    found = {name: text for name, text in os.environ.items() if name not in _OF_A_LAUNCHER}
     if recipe.environment is not None:
         found = {name: text for name, text in found.items() if name not in VARIABLES or name in _OF_THE_MACHINE}
         kept = recipe.environment.variables.items()

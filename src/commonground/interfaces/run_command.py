@@ -26,10 +26,11 @@ from commonground.interfaces.client.capture import capture_command
 from commonground.interfaces.client.progress import Progress
 from commonground.interfaces.client.run_start import OUT_OF_REACH, Asked, Begun, begin, tell
 from commonground.operations import run_spool
-from commonground.operations.delivery import finish
+from commonground.operations.delivery import deliver_left, finish
 from commonground.operations.output_log import OutputLog, log_asset
 from commonground.operations.session import Session
 from commonground.operations.studies import open_study
+from commonground.store.processes import list_with_variable, process_alive
 from commonground.structure.execution_states import Status
 from commonground.structure.screen import screen, screen_argv
 
@@ -92,20 +93,29 @@ def _supervise(session: Session, argv: list[str], asked: Asked) -> int:
         sent = set()
     progress.stop()
     log.close()
-    _end(session, begun, code, last.text, sent)
+    if not _goes_on(session, begun, code):
+        _end(session, begun, code, last.text, sent)
     return code if code >= 0 else 128 - code
 
 
 @contextlib.contextmanager
 def _started(session: Session, begun: Begun, argv: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    standing = ranks.find_standing(os.environ)
     environment = {
         **os.environ,
-        ranks.EXECUTION: show_rid(begun.execution),
-        ranks.STUDY: session.ground.facts["study"],
+        **ranks.describe_for_children(begun.execution, session.ground.facts["study"], standing),
         "PYTHONUNBUFFERED": os.environ.get("PYTHONUNBUFFERED", "1"),
     }
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, bufsize=0) as process:
         yield process
+
+
+def _has_keyboard() -> bool:
+    """Whether an interrupt may come from a keyboard, which sends it to the program as well."""
+    try:
+        return os.tcgetpgrp(sys.__stdin__.fileno() if sys.__stdin__ else 0) == os.getpgrp()
+    except (OSError, ValueError):
+        return False
 
 
 class _LastWords:
@@ -168,7 +178,7 @@ def _forwarding(process: subprocess.Popen[bytes]) -> Iterator[set[int]]:
     def forward(number: int, frame: FrameType | None) -> None:
         del frame
         sent.add(number)
-        if number != signal.SIGINT:
+        if number != signal.SIGINT or not _has_keyboard():
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(number)
 
@@ -183,9 +193,36 @@ def _forwarding(process: subprocess.Popen[bytes]) -> Iterator[set[int]]:
             signal.signal(number, handler)
 
 
+def _goes_on(session: Session, begun: Begun, code: int) -> bool:
+    """Whether a process that is a part of the execution still works in the background; then that one ends it."""
+    left = [pid for pid in list_with_variable(ranks.EXECUTION, show_rid(begun.execution)) if pid != os.getpid()]
+    if left:
+        told = f"{len(left)} of the processes that it started still ran when it had ended"
+        begun.writer.append(run_spool.FACT, {"left_running": told})
+    if not any(
+        mark.pid != os.getpid() and not ended and process_alive(mark.pid, mark.start, mark.boot_id, mark.host)
+        for mark, ended in _gather(begun).processes
+    ):
+        return False
+    begun.writer.append(run_spool.FACT, {"exit_status": code})
+    begun.writer.close()
+    tell(f"Execution {show_rid(begun.execution)} goes on in the background.")
+    # The last of them may have ended meanwhile.
+    deliver_left(session, begun.execution, begun.folder)
+    return True
+
+
+def _gather(begun: Begun) -> run_spool.Gathered:
+    """What the processes have written; nothing if the study is out of reach now."""
+    try:
+        return run_spool.gather(begun.folder, begun.execution)
+    except (CommonGroundError, OSError):
+        return run_spool.Gathered(begun.folder, begun.execution)
+
+
 def _end(session: Session, begun: Begun, code: int, last: str, sent: set[int]) -> None:
     status, reason = _verdict(code, last, sent)
-    inner = run_spool.gather(begun.folder, begun.execution).closes
+    inner = _gather(begun).closes
     if status is Status.FINISHED and inner and inner[-1]["status"] != Status.FINISHED:
         status, reason = Status(inner[-1]["status"]), inner[-1]["reason"]
     elif status is Status.FAILED and inner and inner[-1]["reason"]:

@@ -19,6 +19,7 @@ from typing import Any
 from commonground.errors import CommonGroundError, StorageError
 from commonground.identity import Rid, show_rid
 from commonground.operations import run_spool
+from commonground.operations.arrays import begin_array, settle, settle_all
 from commonground.operations.output_log import cells_asset, log_asset
 from commonground.operations.run_spool import Gathered, RunWriter
 from commonground.operations.session import Session
@@ -59,6 +60,7 @@ def sync(session: Session, *, also: tuple[Path, ...] = ()) -> list[Delivered]:
             done.append(_deliver_folder(session, rid, folder))
     seen = {one.execution for one in done}
     done += _close_abandoned(session, seen)
+    done += [Delivered(rid, str(status), "closed") for rid, status in settle_all(session)]
     return done
 
 
@@ -125,7 +127,7 @@ def _deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
                     raise _stray(rid)
                 shutil.rmtree(folder, ignore_errors=True)
                 return Delivered(rid, None, "cut off before it had begun")
-            final = gathered.final or _write_final(session, gathered)
+            final = _complete(session, gathered, gathered.final or _write_final(session, gathered))
             _commit(session, gathered, final)
             point("deliver.after")
             shutil.rmtree(folder, ignore_errors=True)
@@ -138,10 +140,19 @@ def _deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
         return Delivered(rid, None, f"The spool cannot be read: {error.strerror}.")
 
 
+def _complete(session: Session, gathered: Gathered, final: Mapping[str, Any]) -> dict[str, Any]:
+    """The last word with the output, if the folder was away when it was spoken."""
+    mint = session.ground.mint
+    log = final.get("log") or log_asset(gathered.folder, gathered.execution, mint)
+    return {**final, "log": log, "cells": final.get("cells") or cells_asset(gathered.folder, gathered.execution, mint)}
+
+
 def deliver_start(session: Session, gathered: Gathered) -> None:
-    """Commit the start that a spool holds, if it holds one."""
+    """Commit the start that a spool holds, if it holds one; of the task of an array, that of the array first."""
     plan, told = gathered.start_plan(), gathered.start or {}
     if plan is not None:
+        if told.get("array"):
+            begin_array(session, told["array"])
         session.commit(plan, told.get("why"), made_at=told.get("made_at"))
 
 
@@ -167,6 +178,13 @@ def _commit(
         edge = write_values(session, gathered.execution, told)
         gathered.edges[edge["rid"]] = edge
     session.commit(gathered.final_plan(final), final.get("why"), made_at=final["ended_at"], new=new)
+    if gathered.start is not None and gathered.start.get("array"):
+        settle(session, gathered.start["array"]["execution"]["rid"])
+
+
+def deliver_left(session: Session, rid: Rid, folder: Path) -> Delivered:
+    """Deliver the spool of an execution of which this process was the last, if no other takes part any more."""
+    return _deliver_folder(session, rid, folder)
 
 
 def _write_final(session: Session, gathered: Gathered) -> dict[str, Any]:

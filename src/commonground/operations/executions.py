@@ -49,10 +49,11 @@ def start_plan(
     lease: Mapping[str, Any] | None = None,
     files: Sequence[Path] = (),
     at: int = 0,
+    plan: Rid | None = None,
 ) -> Plan:
-    """The plan of a start."""
+    """The plan of a start; with the same `plan` id it is the same plan."""
     return Plan(
-        id=mint.one(),
+        id=mint.one() if plan is None else plan,
         verb="execution start",
         args={
             "execution": dict(execution),

@@ -149,6 +149,8 @@ class OutputLog:
 
     def _open(self, part: int) -> None:
         if self._descriptor >= 0:
+            # Both parts may be written in one moment of the clock, so the one that is full says that it is the older.
+            os.utime(self._descriptor, ns=(0, 0))
             os.close(self._descriptor)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | (os.O_TRUNC if part else 0)
         self._descriptor = os.open(self.folder / PARTS[part], flags, 0o600)

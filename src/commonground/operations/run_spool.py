@@ -2,7 +2,7 @@
 
 Each execution has a folder of its own, named by its rid; in it every process that takes part has a spool file.
 
-    start    the whole plan of the start: plan, at, args, why, files
+    start    the whole plan of the start: plan, at, args, why, files; array (what begins the parent of an array's task)
     m        metrics: s (step), a (UTC microseconds), v {key: number}
     p        parameters that came later: rows
     edge     an input that came later: the edge's fields, and files of the folder that belong to it
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,15 @@ from commonground.identity import Mint, Rid, read_rid, show_rid
 from commonground.operations.executions import finish_plan
 from commonground.operations.plans import Plan
 from commonground.store.collection import without_collection
-from commonground.store.processes import ProcessMark
+from commonground.store.processes import ProcessMark, this_process
 from commonground.store.spool import SpoolWriter, read
+from commonground.structure.lineage import USED
 from commonground.structure.metrics import Point
 from commonground.structure.parameters import Plain, StoredParam, find_seeds, read_form
 
 SUFFIX = ".spool"
+OWNER = "run-"
+"""How the spool of the process begins that ends the execution."""
 START, METRIC, PARAMS, EDGE, SAID, ASSET, FACT, VALUES, CLOSE, FINAL = (
     "start", "m", "p", "edge", "said", "asset", "fact", "values", "close", "final",
 )  # fmt: skip
@@ -127,6 +130,11 @@ class Gathered:
             plan=final["plan"],
         )
 
+    def known_inputs(self) -> dict[tuple[Rid, str], Rid]:
+        """The edges of the inputs that are on record: what was used and its reference, to the rid of the edge."""
+        told = [*(self.start["args"]["edges"] if self.start else ()), *self.edges.values()]
+        return {(edge["src"], edge["details"]["reference"]): edge["rid"] for edge in told if edge["relation"] == USED}
+
     def _late_seeds(self) -> dict[str, Plain]:
         """All seeds, if some of them were given after the start."""
         late = find_seeds(_plain(self.params.values()))
@@ -170,6 +178,20 @@ def list_folders(spools: Path) -> list[tuple[Rid, Path]]:
         except Exception:  # noqa: BLE001, S112 - another folder that somebody put here
             continue
     return found
+
+
+def find_own(folder: Path, opened: Container[Path]) -> Path | None:
+    """The spool that this very process began and did not close, if it is none of `opened`; the first, if several."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix == SUFFIX and path not in opened)
+    except OSError:
+        return None
+    mark = this_process()
+    for path in paths:
+        content = read(path)
+        if content.header is not None and content.header.process == mark and not content.ended:
+            return path
+    return None
 
 
 def gather(folder: Path, execution: Rid) -> Gathered:

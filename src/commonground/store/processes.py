@@ -94,6 +94,19 @@ def process_alive(pid: int, start_time: int, boot_id: str, host: str) -> bool | 
     return start_time in {0, started} or started == 0
 
 
+def list_with_variable(name: str, value: str) -> list[int]:
+    """The processes of this machine that were started with a variable set to this value; none where nobody can tell."""
+    wanted = f"{name}={value}".encode()
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (place / "environ").read_bytes().split(b"\0"):
+                found.append(int(place.name))
+        except OSError:
+            continue
+    return sorted(found)
+
+
 def _parts(host: str) -> tuple[str, str, str]:
     parts = [*host.split("/"), "", ""]
     return parts[0], parts[1], parts[2]

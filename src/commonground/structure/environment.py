@@ -157,6 +157,8 @@ class Rank:
     """torchrun, slurm, openmpi, pmi, slurm array, pbs array, sge array or lsf array."""
     job: str | None
     """What the processes of one start have in common, if the launcher names it."""
+    attempt: int = 0
+    """How often the launcher has started them before."""
 
 
 _LAUNCHERS: Final = (  # launcher, world, rank, local rank, job, and what else must be set
@@ -170,6 +172,8 @@ _LAUNCHERS: Final = (  # launcher, world, rank, local rank, job, and what else m
     ("sge array", (), "SGE_TASK_ID", "", ("JOB_ID",), ()),
     ("lsf array", (), "LSB_JOBINDEX", "", ("LSB_JOBID",), ()),
 )  # fmt: skip
+
+_ATTEMPTS: Final = ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT")
 
 
 def capture(folder: Path | None = None, variables: Mapping[str, str] | None = None) -> Environment:
@@ -238,7 +242,8 @@ def rank(variables: Mapping[str, str] | None = None) -> Rank | None:
             continue
         world = next((size for name in worlds if (size := _number(given, name)) is not None), None)
         named = ".".join(given[name] for name in job if given.get(name))
-        return Rank(world, index, _number(given, local) or 0, launcher, named or None)
+        attempt = next((many for name in _ATTEMPTS if (many := _number(given, name)) is not None), 0)
+        return Rank(world, index, _number(given, local) or 0, launcher, named or None, attempt)
     return None
 
 

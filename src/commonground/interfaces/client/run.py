@@ -21,15 +21,15 @@ from typing import Any, Self
 
 from commonground.errors import CommonGroundError, Conflict
 from commonground.identity import Rid, show_rid
-from commonground.interfaces.client import outputs, repeating
+from commonground.interfaces.client import outputs, ranks, repeating
 from commonground.interfaces.client.capture import capture
 from commonground.interfaces.client.kept_values import keep_values
 from commonground.interfaces.client.output import Capture
 from commonground.interfaces.client.progress import Progress
 from commonground.interfaces.client.run_inputs import RunInput
-from commonground.interfaces.client.run_start import OUT_OF_REACH, Asked, Begun, begin, tell
+from commonground.interfaces.client.run_start import OUT_OF_REACH, Asked, Begun, begin, deliver_elsewhere, tell
 from commonground.operations import run_spool
-from commonground.operations.delivery import finish
+from commonground.operations.delivery import deliver_left, finish
 from commonground.operations.executions import used_edge
 from commonground.operations.inputs import Pin
 from commonground.operations.output_log import OutputLog, cells_asset, log_asset
@@ -70,7 +70,7 @@ class Run:
         self._keep_output = keep_output
         self._begun: Begun | None = None
         self._last_step = -1
-        self._owner = 0
+        self._owner = self._sid = 0
         self._ended = False
         self._inputs: dict[str, RunInput] = {}
         self._capture: Capture | None = None
@@ -91,7 +91,7 @@ class Run:
         if outer is not None and self._asked.parent is None:
             self._asked.parent = outer.rid
         captured = capture(self._session.ground.mint, self._entry)
-        self._owner = os.getpid()
+        self._owner, self._sid = os.getpid(), os.getsid(0)
         self._begun = begin(self._session, self._asked, captured)
         self._before = _current.set(self)
         if self._begun.owner:
@@ -99,6 +99,9 @@ class Run:
                 self._capture = Capture(OutputLog(self._begun.folder))
                 self._capture.start()
             self._catch_signal()
+            if outer is None:
+                standing = ranks.find_standing(os.environ)
+                ranks.announce(self._begun.execution, self._study, standing, self._begun.folder)
         log = self._capture.kept if self._capture is not None else None
         self._progress = Progress(self._session, self._begun.writer, self._begun.execution, log)
         return self
@@ -123,17 +126,25 @@ class Run:
         if self._before is not None:
             with contextlib.suppress(ValueError):
                 _current.reset(self._before)
-        if self._owner != os.getpid():
+        if self._owner != os.getpid() and os.getsid(0) == self._sid:
             begun.writer.close()
             return
+        ranks.withdraw(begun.execution)
         self._free_signal()
         if self._progress is not None:
             self._progress.stop()
         clean = screen(reason[:LONGEST_REASON]).text if reason else None
         now = self._session.ground.clock()
-        if not begun.owner:
+        if not begun.owner or self._owner != os.getpid():
+            # The launcher ends it, unless this is a daemon that has outlived all others.
             begun.writer.append(run_spool.CLOSE, {"status": str(status), "reason": clean, "ended_at": now})
+            if self._capture is not None:
+                self._capture.stop()
             begun.writer.close()
+            if self._owner == os.getpid():
+                deliver_left(self._session, begun.execution, begun.folder)
+            else:
+                deliver_elsewhere(self._session)
             return
         log = self._stop_output(_trace)
         verdict = {

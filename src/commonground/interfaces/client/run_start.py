@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,21 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from commonground.errors import CommonGroundError, StorageError
-from commonground.identity import Rid, show_rid
+from commonground.identity import Rid, read_rid, show_rid
 from commonground.interfaces.client import ranks, repeating
 from commonground.interfaces.client.capture import Captured
 from commonground.operations import run_spool
+from commonground.operations.arrays import begin_array
 from commonground.operations.delivery import process_json
 from commonground.operations.executions import start_plan, used_edge
 from commonground.operations.inputs import Pin
+from commonground.operations.plans import Plan
 from commonground.operations.session import Session
 from commonground.store.processes import host_name
 from commonground.structure.execution_states import Status
 from commonground.structure.names import clean_name
 from commonground.structure.parameters import as_rows, find_seeds, flatten
 
+PATIENCE_S = 60
 OUT_OF_REACH = (StorageError, OSError)
 """What says that the catalogue cannot be had now, and not that something is wrong with the request."""
+_opened: set[Path] = set()
+"""The spools that this program has begun: one of this process that is not among them is from before an exec."""
 
 
 @dataclass(slots=True)
@@ -72,13 +79,16 @@ def begin(session: Session, asked: Asked, captured: Captured) -> Begun:
     launcher = ranks.launched(os.environ, session.ground.facts["study"])
     if launcher is not None and parent is None:
         folder = run_spool.folder_of(spools, launcher)
-        if folder.is_dir() and ranks.take_over(folder, standing):
+        before = run_spool.find_own(folder, _opened)
+        if before is not None:
+            return _join(session, asked, folder, launcher, standing, before)
+        if folder.is_dir() and ranks.take_over(folder, standing, os.environ):
             return _join(session, asked, folder, launcher, standing)
         parent = launcher
-    rid = session.ground.mint.one()
+    rid, array = session.ground.mint.one(), None
     if launcher is None and not standing.alone and parent is None:
-        rid, parent = _among_ranks(session, spools, standing, rid)
-    return _start(session, asked, captured, rid, parent, spools, standing)
+        rid, parent, array = _in_a_job(session, asked, captured, spools, standing, rid)
+    return _start(session, asked, captured, rid, parent, spools, standing, array)
 
 
 def spool_folder(session: Session) -> Path:
@@ -97,16 +107,30 @@ def away_folder(study: str) -> Path:
     return folder
 
 
-def _join(session: Session, asked: Asked, folder: Path, rid: Rid, standing: ranks.Standing) -> Begun:
-    """Be the launcher's execution: what is asked for here is added to it."""
+def _join(
+    session: Session,
+    asked: Asked,
+    folder: Path,
+    rid: Rid,
+    standing: ranks.Standing,
+    before: Path | None = None,
+) -> Begun:
+    """Be an execution that is there: that of the launcher, or what this process was before it replaced itself.
+
+    What is asked for here is added to it.
+    """
     flat = flatten(asked.params)
-    writer = run_spool.RunWriter(folder / f"joined-{os.getpid()}{run_spool.SUFFIX}", execution=rid)
+    name = f"joined-{os.getpid()}" if before is None else f"{before.stem}-on-{len(list(folder.iterdir()))}"
+    writer = run_spool.RunWriter(folder / f"{name}{run_spool.SUFFIX}", execution=rid)
+    _opened.add(writer.path)
+    known = {} if before is None else run_spool.gather(folder, rid).known_inputs()
     pins: dict[str, tuple[Pin, Rid]] = {}
     if asked.inputs:
         found = repeating.resolve_inputs(session, asked.inputs)
         for pin, edge in zip(found, session.ground.mint.many(len(found)), strict=True):
-            pins[pin.name] = (pin, edge)
-            writer.append(run_spool.EDGE, {"edge": used_edge(edge, rid, pin), "files": []})
+            pins[pin.name] = (pin, known.get((pin.rid, pin.reference), edge))
+            if pins[pin.name][1] == edge:
+                writer.append(run_spool.EDGE, {"edge": used_edge(edge, rid, pin), "files": []})
     if flat:
         writer.append(run_spool.PARAMS, {"rows": as_rows(flat)})
     facts = {**standing.facts(), **dict(asked.details)}
@@ -114,18 +138,58 @@ def _join(session: Session, asked: Asked, folder: Path, rid: Rid, standing: rank
         facts["intent"] = asked.intent
     if asked.name:
         facts["run_name"] = asked.name
+    owner = before is not None and before.name.startswith(run_spool.OWNER)
+    if before is not None:
+        facts["replaced_itself"] = "the program replaced itself by exec and went on"
     if facts:
         writer.append(run_spool.FACT, facts)
-    return Begun(rid, folder, writer, owner=False, pins=pins, delivered=True)
+    return Begun(rid, folder, writer, owner=owner, pins=pins, delivered=not owner)
 
 
-def _among_ranks(session: Session, spools: Path, standing: ranks.Standing, rid: Rid) -> tuple[Rid, Rid | None]:
-    """The rid of this rank and of its parent: rank 0 is the execution that all agree on, the others its children."""
+def _in_a_job(
+    session: Session, asked: Asked, captured: Captured, spools: Path, standing: ranks.Standing, rid: Rid
+) -> tuple[Rid, Rid | None, dict[str, Any] | None]:
+    """The rid of this process, of its parent, and what begins the parent if that is an array.
+
+    Rank 0 is the execution that all agree on, the others are its children; the tasks of an array are children of an
+    execution that stands for all of them and runs nothing itself.
+    """
+
+    def make() -> dict[str, Any]:
+        plain = Asked(name=f"{asked.name or captured.stem}-array", argv=asked.argv, scratch=asked.scratch)
+        told = {"array": standing.job, "tasks": standing.tasks}
+        begun = describe_array(session, plain, captured, rid, told) if standing.task is not None else None
+        return {"rid": show_rid(rid), "array": begun}
+
     try:
-        agreed, _ = ranks.agree_on(spools, standing.job, session.ground.mint)
-    except OSError:
-        return rid, None
-    return (agreed, None) if standing.rank == 0 and standing.task is None else (rid, agreed)
+        agreed = ranks.agree_on(spools, standing, make)
+        first = read_rid(agreed["rid"])
+    except (OSError, ValueError, KeyError, CommonGroundError):
+        return rid, None, None
+    if standing.task is not None:
+        return (session.ground.mint.one() if first == rid else rid), first, agreed["array"]
+    if standing.rank == 0 and not run_spool.folder_of(spools, first).exists():
+        return first, None, None
+    return (session.ground.mint.one() if first == rid else rid), first, None
+
+
+def describe_array(
+    session: Session, asked: Asked, captured: Captured, rid: Rid, details: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What begins the execution that stands for an array of tasks, as plain data."""
+    fields = _describe(session, asked, captured, rid, ranks.Standing())
+    fields |= {
+        "status": str(Status.RUNNING),
+        "reason": None,
+        "parent": None,
+        "seed": None,
+        "started_at": session.ground.clock(),
+        "ended_at": None,
+        "environment": None,
+        "place": None,
+        "details": dict(details),
+    }
+    return {"plan": session.ground.mint.one(), "execution": fields}
 
 
 def _start(
@@ -136,6 +200,7 @@ def _start(
     parent: Rid | None,
     spools: Path,
     standing: ranks.Standing,
+    array: dict[str, Any] | None = None,
 ) -> Begun:
     problem: CommonGroundError | None = None
     flat: dict[str, Any] = {}
@@ -167,7 +232,8 @@ def _start(
         lease={"process": process_json(), "spool": str(folder), "seen_at": now},
         files=captured.write_files(folder),
     )
-    writer = run_spool.RunWriter(folder / f"run-{os.getpid()}{run_spool.SUFFIX}", execution=rid)
+    writer = run_spool.RunWriter(folder / f"{run_spool.OWNER}{os.getpid()}{run_spool.SUFFIX}", execution=rid)
+    _opened.add(writer.path)
     start = {
         "plan": plan.id,
         "at": plan.at,
@@ -175,9 +241,10 @@ def _start(
         "why": asked.intent,
         "made_at": now,
         "files": [Path(path).name for path in plan.payload["files"]],
+        "array": array,
     }
     writer.append(run_spool.START, start)
-    delivered = _deliver(session, plan, asked.intent, now)
+    delivered = _deliver(session, plan, asked.intent, now, array)
     if delivered:
         captured.delivered(spools)
     if problem is not None:
@@ -204,8 +271,10 @@ def _describe(session: Session, asked: Asked, captured: Captured, rid: Rid, stan
     }
 
 
-def _deliver(session: Session, plan: Any, why: str | None, made_at: int) -> bool:  # noqa: ANN401 - a Plan
+def _deliver(session: Session, plan: Plan, why: str | None, made_at: int, array: Mapping[str, Any] | None) -> bool:
     try:
+        if array is not None:
+            begin_array(session, array)
         session.commit(plan, why, made_at=made_at, new=True)
     except OUT_OF_REACH as error:
         tell(f"The catalogue is out of reach ({error}); the run is kept in its spool.")
@@ -221,6 +290,21 @@ def _end_failed(folder: Path, writer: run_spool.RunWriter, *, delivered: bool) -
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
+
+
+def deliver_elsewhere(session: Session) -> None:
+    """Have a new process deliver what is left: a forked one must not use the study that its parent has open."""
+    command = [sys.executable, "-c", "from commonground.interfaces.cli import main; main()", "sync", "--study"]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(
+            [*command, str(session.ground.folder.parent)],
+            env={name: text for name, text in os.environ.items() if name != ranks.EXECUTION},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=PATIENCE_S,
+            check=False,
+        )
 
 
 def tell(text: str) -> None:
