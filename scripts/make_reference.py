@@ -21,7 +21,15 @@ FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 WIDTH = 90
 SINGLE = "commands"
 HEAD = "<!-- Made by scripts/make_reference.py. Change the verb's own words instead. -->\n"
-PYTHON = {"int": "int", "real": "float", "flag": "bool", "path": "Path", "json": "plain data", "pairs": "dict of text"}
+PYTHON = {
+    "int": "int",
+    "real": "float",
+    "flag": "bool",
+    "path": "Path",
+    "json": "plain data",
+    "object": "dict",
+    "pairs": "dict of text",
+}
 
 
 def build_pages() -> dict[str, str]:

@@ -31,6 +31,11 @@ from typing import ClassVar
 NOTHING_CHANGED = "Nothing was changed."
 
 
+def count(number: int, one: str, many: str | None = None) -> str:
+    """A number of things as a sentence says it: 1 value, 2,679 values."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 class CommonGroundError(Exception):
     """An error with a code, what happened, what was kept, and what to do next."""
 

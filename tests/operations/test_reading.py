@@ -129,7 +129,7 @@ def test_diff_names_what_came_and_gives_the_reasons(filled: Session) -> None:
     """A difference of two states names the entity that came; two kinds of thing are not compared."""
     found = filled.read("diff", old="nodules@1.0.0", new="nodules@dev")
     assert found.examples["members"] == ("n2",)
-    assert found.reasons == ("The others say nothing", "The others say nothing")
+    assert found.difference.reasons == ("The others say nothing", "The others say nothing")
     assert found.said == ("The first", None)
     with pytest.raises(InvalidInput):
         filled.read("diff", old="nodules", new="size")

@@ -13,8 +13,8 @@ from commonground.operations.plans import Reading
 from commonground.operations.releases import Difference, read_difference
 from commonground.operations.resolving import name_of, resolve
 from commonground.store.view import Identified, View
-from commonground.structure import datasets, naming
-from commonground.structure.references import Pinned, pin
+from commonground.structure import naming
+from commonground.structure.references import pin
 
 STATES = (Kind.DATASET, Kind.VERSION)
 
@@ -27,8 +27,6 @@ class StateComparison:
     """What differs."""
     examples: Mapping[str, tuple[str, ...]]
     """For each table the names of a few things that differ."""
-    reasons: tuple[str | None, str | None]
-    """Why each has these members and not others; None if nobody said."""
     said: tuple[str | None, str | None]
     """What the release of each says is new; None if nobody said, or it is not released."""
 
@@ -51,13 +49,7 @@ def _compare_states(on: Reading, old: str, new: str) -> StateComparison:
     before, after = pin(on.view, old), pin(on.view, new)
     examples = {one.table: _name_samples(on.view, one.samples) for one in found.tables}
     released = [state.version.description if state.version else None for state in (before, after)]
-    return StateComparison(found, examples, (_reason(on, before), _reason(on, after)), (released[0], released[1]))
-
-
-def _reason(on: Reading, state: Pinned) -> str | None:
-    with on.ground.view(state.change) as then:
-        criteria = datasets.get_criteria(then, state.dataset.rid)
-    return criteria.reason if criteria else None
+    return StateComparison(found, examples, (released[0], released[1]))
 
 
 def _name_samples(view: View, samples: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

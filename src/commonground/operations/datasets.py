@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from commonground.errors import Conflict, InvalidInput, NotFound
+from commonground.errors import Conflict, InvalidInput, NotFound, count
 from commonground.identity import Rid
 from commonground.operations.features import resolve_feature
 from commonground.operations.plans import Bulk, Plan, Reading
@@ -61,6 +61,7 @@ def plan_dataset(
         anchors=(rid, *named),
         effect={"adds": f"dataset {clean}", "members": len(added[0]), "features": list(features)},
         bulk=_bulk(batch, rid, added),
+        why=reason,
     )
 
 
@@ -107,6 +108,7 @@ def plan_add(
         reads=(one.rid,),
         effect={"adds": int(fresh.sum()), "there already": int((~fresh).sum()), "to": one.name},
         bulk=_bulk(batch, one.rid, (kinds[fresh], rids[fresh])),
+        why=reason,
     )
 
 
@@ -218,7 +220,11 @@ def _members(
         found = entities.find_keys(on.view, kind, sorted(set(keys)))
         missing = sorted({key for key in keys if key not in found})
         if missing:
-            raise NotFound(f"{len(missing)} keys are no {kind.name}.", faults=[repr(key) for key in missing[:SHOWN]])
+            raise NotFound(
+                f"{count(len(missing), 'key is', 'keys are')} no {kind.name}.",
+                faults=[repr(key) for key in missing[:SHOWN]],
+                todo=f"Look for slips of the pen, or bring them in first: `cg import TABLE --as {kind.name}`.",
+            )
         rids = np.unique(np.array(list(found.values()), dtype=np.int64))
     else:
         rids = np.unique(np.asarray(given, dtype=np.int64))

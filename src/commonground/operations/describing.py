@@ -11,6 +11,7 @@ from typing import Any
 from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
 from commonground.operations.plans import Reading
+from commonground.operations.rules_in_words import rule_in_words
 from commonground.operations.sensitive import check_may
 from commonground.operations.wording import name_others
 from commonground.store.view import Identified, View
@@ -29,7 +30,7 @@ from commonground.structure import (
     vocabularies,
     workflows,
 )
-from commonground.structure.column_types import Holds
+from commonground.structure.column_types import Holds, show
 from commonground.structure.former_names import list_former_names
 from commonground.structure.withdrawals import find_withdrawn
 
@@ -130,7 +131,9 @@ def _dataset(on: Reading, rid: Rid) -> list[Fact]:
         Fact(f"  {named[kind].name}", int((membership.type == kind).sum()))
         for kind in sorted(set(membership.type.tolist()))
     ]
-    facts.append(Fact("chosen by", criteria.rule if criteria else None, criteria.reason if criteria else None))
+    facts.append(
+        Fact("chosen by", rule_in_words(criteria.rule) if criteria else None, criteria.reason if criteria else None)
+    )
     values = [named[one].name for one in datasets.list_named_features(view, rid)]
     facts.append(Fact("values of", ", ".join(values) or "no feature"))
     children = naming.name_things(view, datasets.list_children(view, rid))
@@ -154,7 +157,7 @@ def _version(on: Reading, rid: Rid) -> list[Fact]:
     return [
         Fact("members", one.members),
         Fact("rows", one.rows),
-        Fact("chosen by", criteria.rule if criteria else None, criteria.reason if criteria else None),
+        Fact("chosen by", rule_in_words(criteria.rule) if criteria else None, criteria.reason if criteria else None),
         Fact("values of", ", ".join(feature.name for feature in named.values()) or "no feature"),
         Fact("values by", who or "nobody: it holds no values"),
         Fact("holds the study as of", f"change {one.change}"),
@@ -182,7 +185,7 @@ def _execution(on: Reading, rid: Rid) -> list[Fact]:
         Fact("took", (one.ended_at - one.started_at) / 1e6 if one.ended_at else "still running", unit="seconds"),
         Fact("code", kept),
         Fact("command", " ".join(one.argv) or None),
-        Fact("seed", format_seed(one.seed)),
+        Fact("seed", format_seed(one.seed) or "no parameter is one"),
     ]
     told = parameters.list_params(view, [rid])[rid]
     facts += [Fact(f"parameter {key}", format_value(value)) for key, value in list(told.items())[:MANY]]
@@ -256,11 +259,26 @@ def _entity(on: Reading, rid: Rid, *, sensitive: bool = False) -> list[Fact]:
             facts.append(Fact(column.name, KEPT_BACK))
             continue
         value = row[column.name]
-        shown = named[value].name if value in named and column.target else value
-        text = None if shown is None else format_value(shown) + (f" {column.unit}" if column.unit else "")
-        facts.append(Fact(column.name, text))
+        if value is None:
+            facts.append(Fact(column.name, None))
+        elif column.holds is Holds.ASSET:
+            facts.append(Fact(column.name, _file(view, value)))
+        elif value in named and column.target:
+            facts.append(Fact(column.name, named[value].name))
+        else:
+            shown = format_value(show(column.holds, value))
+            facts.append(Fact(column.name, shown + (f" {column.unit}" if column.unit else "")))
     merged = [key for key, (now, _) in entities.list_merged_keys(view, kind).items() if now == rid]
     return [*facts, Fact("merged into it", ", ".join(merged))] if merged else facts
+
+
+def _file(view: View, rid: Rid) -> str:
+    """A file as people read it: its name, of what kind it is, and how large."""
+    found = assets.list_assets(view, [rid])
+    if not found:
+        return "a file that is not here any more"
+    one = found[0]
+    return f"{one.name}, {one.kind}, {one.size:,} bytes"
 
 
 def list_side_by_side(on: Reading, rid: Rid, kind_name: str) -> SideBySide:
@@ -276,7 +294,9 @@ def list_side_by_side(on: Reading, rid: Rid, kind_name: str) -> SideBySide:
             who = words[one.rater].name if one.rater else "computed"
             if one.adjudicated:
                 who = f"{who}, settled"
-            value = None if one.value is None else words[one.value].name if terms else format_value(one.value)
+            value = None
+            if one.value is not None:
+                value = words[one.value].name if terms else format_value(show(feature.holds, one.value))
             shown = value if value is not None else f"none: {one.reason}"
             said.setdefault(feature.name, {}).setdefault(who, []).append(shown)
     raters = sorted({who for by_rater in said.values() for who in by_rater})
@@ -303,7 +323,11 @@ def _term(on: Reading, rid: Rid) -> list[Fact]:
 
 def _person(on: Reading, rid: Rid) -> list[Fact]:
     one = next(person for person in people.list_people(on.view) if person.rid == rid)
-    return [Fact("role", one.role), Fact("discipline", one.discipline), Fact("changes", history.count_changes(on.view))]
+    return [
+        Fact("role", one.role),
+        Fact("discipline", one.discipline),
+        Fact("changes", history.count_made(on.view, rid)),
+    ]
 
 
 def _asset(on: Reading, rid: Rid) -> list[Fact]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from commonground.errors import Conflict, InvalidInput, NotFound
+from commonground.errors import Conflict, InvalidInput, NotFound, count
 from commonground.identity import Rid, show_rid
 from commonground.operations.plans import Plan, Reading
 from commonground.operations.sorting_out import SortedOut, sort_out
@@ -182,7 +183,7 @@ def describe_columns(
     known: Sequence[EntityColumn],
 ) -> list[dict[str, Any]]:
     """The arguments that declare columns; raises InvalidInput with all faults at once."""
-    told = [column if isinstance(column, NewColumn) else NewColumn(**column) for column in columns]
+    told = _read_columns(columns)
     taken = {name_key(name) for column in known for name in (column.name, *column.former)} | {"key", "rid"}
     faults: list[str] = []
     rows: list[dict[str, Any]] = []
@@ -216,6 +217,24 @@ def describe_columns(
     return rows
 
 
+def _read_columns(columns: Sequence[NewColumn | dict[str, Any]]) -> list[NewColumn]:
+    """Columns that were given as plain data; raises InvalidInput with all faults at once."""
+    known = {field.name for field in dataclasses.fields(NewColumn)}
+    faults = []
+    for place, column in enumerate(columns, 1):
+        if isinstance(column, NewColumn):
+            continue
+        faults += [f"column {place}: {word!r} is none of {', '.join(sorted(known))}" for word in column.keys() - known]
+        faults += [
+            f"column {place}: its {word} is not said in text"
+            for word in ("name", "holds")
+            if not isinstance(column.get(word), str)
+        ]
+    if faults:
+        raise InvalidInput("These columns cannot be declared.", faults=faults, todo="A column has a name and holds.")
+    return [column if isinstance(column, NewColumn) else NewColumn(**column) for column in columns]
+
+
 def store_values(on: Reading, kind: EntityType, columns: Given, rows: int) -> dict[str, list[Any]]:
     """Given values in their stored form, by place; links and terms are resolved. All faults at once."""
     faults: list[str] = []
@@ -223,11 +242,13 @@ def store_values(on: Reading, kind: EntityType, columns: Given, rows: int) -> di
     for name, values in columns.items():
         try:
             column = kind.get_column(name)
+            if isinstance(values, str) or not hasattr(values, "__len__"):
+                raise InvalidInput(f"{name} needs a value for each of {rows} entities, as a list")  # noqa: TRY301 - as below
             if column.sensitive:
                 stored[column.place] = _store_guarded(on, column, values, rows)
                 continue
             if len(values) != rows:
-                raise InvalidInput(f"{name} has {len(values)} values for {rows} entities")  # noqa: TRY301 - collected with the others
+                raise InvalidInput(f"{name} has {count(len(values), 'value')} for {count(rows, 'entity', 'entities')}")  # noqa: TRY301 - collected with the others
             if column.place in stored:
                 raise InvalidInput(f"{name} was the name of {column.name}, which is given as well")  # noqa: TRY301 - as above
             stored[column.place] = _store_column(on, column, values)
@@ -324,7 +345,7 @@ def _look_up(
     if missing:
         more = [f"... and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
         raise InvalidInput(
-            f"{name}: {len(missing)} values cannot be resolved.",
+            f"{name}: {count(len(missing), 'value')} cannot be resolved.",
             faults=[*(f"{name}: {value!r} {what(value)}" for value in missing[:SHOWN]), *more],
         )
     return [None if value is None else words[form(str(value))] for value in values]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from commonground.errors import Conflict, InvalidInput, NotFound
+from commonground.errors import Conflict, InvalidInput, NotFound, count
 from commonground.identity import Rid
 from commonground.operations.plans import Bulk, Plan, Reading
 from commonground.operations.wording import explain_word, index_words, note_words
@@ -183,7 +183,7 @@ def check_values(
 ) -> list[Any]:
     """Values in their stored form; raises InvalidInput with all faults at once."""
     if len(values) != rows or (reasons is not None and len(reasons) != rows):
-        raise InvalidInput(f"{len(values)} values for {rows} entities.")
+        raise InvalidInput(f"{count(len(values), 'value')} for {count(rows, 'entity', 'entities')}.")
     if feature.holds is Holds.TERM:
         words = index_words(on, feature.vocabulary or 0)
         wrong = sorted({str(value) for value in values if value is not None and name_key(str(value)) not in words})
@@ -210,7 +210,9 @@ def check_values(
             faults.append(f"row {row + 1}: {value} is above {feature.highest:g}")
     if faults:
         more = [f"... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
-        raise InvalidInput(f"{feature.name}: {len(faults)} values cannot be taken.", faults=[*faults[:SHOWN], *more])
+        raise InvalidInput(
+            f"{feature.name}: {count(len(faults), 'value')} cannot be taken.", faults=[*faults[:SHOWN], *more]
+        )
     return stored
 
 
@@ -228,7 +230,7 @@ def name_entities(on: Reading, kind: EntityType, keys: Sequence[str]) -> np.ndar
         more = [f"... and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
         gone = {one.key: f" (withdrawn: {one.reason})" for one in list_withdrawn(on.view, kind)}
         raise NotFound(
-            f"{len(missing)} keys are no {kind.name}.",
+            f"{count(len(missing), 'key is', 'keys are')} no {kind.name}.",
             faults=[*(f"{key!r}{gone.get(key, '')}" for key in missing[:SHOWN]), *more],
             todo=f"Import the {kind.name} first.",
         )
@@ -317,7 +319,7 @@ def _slots(
     on: Reading, kind: EntityType, rids: Sequence[Rid], labels: Sequence[str], slot_scope: str | None
 ) -> tuple[list[Rid], list[people.Slot]]:
     if len(labels) != len(rids):
-        raise InvalidInput(f"{len(labels)} readers for {len(rids)} values.")
+        raise InvalidInput(f"{count(len(labels), 'reader')} for {count(len(rids), 'value')}.")
     scopes = _scopes(on, kind, rids, slot_scope)
     known = people.list_slots(on.view, sorted(set(scopes)))
     clean = {label: clean_name(label, "reader") for label in set(labels)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from commonground.errors import InvalidInput
 from commonground.identity import read_rid
 from commonground.operations.plans import Reading
 from commonground.operations.releases import State, load_state
@@ -40,6 +41,8 @@ def read_frame(
     """
     pinned = pin(on.view, dataset)
     state = load_state(on, pinned)
+    if not state.get_table("members").num_rows:
+        raise InvalidInput(f"{pinned} has no members, so there is no row.", todo="Add some: `cg dataset add`.")
     chosen = dict(features or {})
     with on.ground.view(pinned.change) as then:
         labels = _Labels(on.view, state, entities.list_types(then))

@@ -173,7 +173,7 @@ def _next(types: tuple[TypeCount, ...], read: int, lines: tuple[DatasetLine, ...
     if not read:
         found.append(f"cg feature add NAME --type {types[-1].name} --holds int: declare what readers say of one")
     if not lines:
-        found.append(f"cg dataset create NAME --type {types[-1].name} --key KEY: gather some as a dataset")
+        found.append(f"cg dataset create NAME --type {types[-1].name} --keys KEY: gather some as a dataset")
     for line in lines:
         if line.newest is None and line.members:
             found.append(f"cg dataset release {line.name}: freeze its first version")

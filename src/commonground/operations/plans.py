@@ -83,6 +83,8 @@ class Plan:
     payload: Mapping[str, Any] = field(default_factory=dict)
     """Rows too many to stand among the arguments. The chain holds their digests, each salted, and `args` none: what
     stands there stays when a row is erased, and the row could be guessed from it."""
+    why: str | None = None
+    """The reason, where the arguments say it; one that is given with the commit goes first."""
     nothing: bool = False
     """Whether everything is already as it should be, so that there is nothing to commit."""
 

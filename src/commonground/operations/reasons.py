@@ -13,6 +13,7 @@ from commonground.identity import Kind, Rid, read_rid
 from commonground.operations.describing import description_of, format_seed, format_value
 from commonground.operations.plans import Reading
 from commonground.operations.resolving import name_of, resolve, shorten_all
+from commonground.operations.rules_in_words import rule_in_words
 from commonground.store.changes import Change
 from commonground.store.view import View
 from commonground.structure import datasets, entities, executions, features, history, naming, parameters, workflows
@@ -103,7 +104,7 @@ def _dataset(on: Reading, rid: Rid) -> list[Point]:
 
 
 def _members(view: View, criteria: Criteria | None, stated: Change | None) -> list[Point]:
-    rule = criteria.rule if criteria else None
+    rule = rule_in_words(criteria.rule) if criteria else None
     reason = criteria.reason if criteria else None
     return [
         _point(view, "How the members were chosen", rule, stated, words=False),

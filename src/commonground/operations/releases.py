@@ -55,7 +55,9 @@ def plan_release(on: Reading, *, dataset: str, part: str = "major", description:
             todo=f"Add members: `cg dataset add {one.name}`.",
         )
     if versions and not _is_drifted(on, versions[0], scope):
-        raise InvalidInput(f"Nothing has changed since {one.name}@{versions[0].number}.")
+        raise InvalidInput(
+            f"Nothing has changed since {one.name}@{versions[0].number}.", todo="That release says all that there is."
+        )
     number = versions[0].number.next(part) if versions else FIRST  # type: ignore[arg-type]
     rid, plan_id = on.mint(2)
     return Plan(
@@ -201,6 +203,8 @@ class Difference:
     """What differs, table by table."""
     criteria: tuple[str | None, str | None]
     """The rule that produced the members of each."""
+    reasons: tuple[str | None, str | None]
+    """Why each has these members and not others; None if nobody said."""
 
 
 def read_difference(on: Reading, *, old: str, new: str) -> Difference:
@@ -209,12 +213,14 @@ def read_difference(on: Reading, *, old: str, new: str) -> Difference:
     before, after = load_state(on, first), load_state(on, second)
     told = [unseal(on.view.connection, state.manifest) for state in (before, after)]
     changed = list_changed_tables(*told)
+    before_rule, after_rule = _rule(on, first), _rule(on, second)
     return Difference(
         str(first),
         str(second),
         told[0].digest == told[1].digest,
         tuple(_compare(name, before, after) for name in changed if name not in {"criteria", "nesting"}),
-        (_rule(on, first), _rule(on, second)),
+        (before_rule[0], after_rule[0]),
+        (before_rule[1], after_rule[1]),
     )
 
 
@@ -286,7 +292,8 @@ def _compare(name: str, before: State, after: State) -> TableDifference:
     return compare_tables(entry["label"], entry["order"], before.get_table(name), after.get_table(name))
 
 
-def _rule(on: Reading, pinned: Pinned) -> str | None:
+def _rule(on: Reading, pinned: Pinned) -> tuple[str | None, str | None]:
+    """The rule that chose the members, and its reason."""
     with on.ground.view(pinned.change) as view:
         criteria = datasets.get_criteria(view, pinned.dataset.rid)
-    return criteria.rule if criteria else None
+    return (criteria.rule, criteria.reason) if criteria else (None, None)

@@ -1,7 +1,8 @@
-"""What people mean by a word: an id or the beginning of one, a name, name@version, Type:key, or a change such as c12.
+"""What people mean by a word: an id or the beginning of one, a name, name@version, Type:key, key, or a change as c12.
 
-A name goes before the beginning of an id. What could mean two things is refused with the candidates; what means
-nothing, with the nearest names. `kind:name` (dataset:nodules) narrows a name to one kind.
+A name goes before the beginning of an id, and that before the key of an entity. What could mean two things is refused
+with the candidates; what means nothing, with the nearest names. `kind:name` (dataset:nodules) narrows a name to one
+kind.
 """
 
 from __future__ import annotations
@@ -87,6 +88,16 @@ def _by_id(view: View, text: str) -> Identified:
             return find_prefix(view.connection, text)
         except (InvalidInput, NotFound):
             pass
+    entities = naming.find_entities(view, text)
+    if len(entities) == 1:
+        return Identified(entities[0].rid, Kind.ENTITY, None)
+    if entities:
+        names = [one.name for one in entities]
+        raise Ambiguous(
+            f"{text!r} is the key of {len(names)} things.",
+            faults=names,
+            todo=f"Write one of these, such as {names[0]}.",
+        )
     raise _unknown(view, text)
 
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from commonground.errors import CommonGroundError, Conflict, NotAllowed
 from commonground.identity import Actor, Rid
+from commonground.operations.arguments import check_arguments
 from commonground.operations.plans import Bulk, Committed, Plan, Reading, Role
 from commonground.operations.registry import VERBS, get_verb
 from commonground.operations.verb import Verb
@@ -46,6 +47,7 @@ class Session:
     def plan(self, verb: str, /, **args: Any) -> Plan:  # noqa: ANN401 - each verb has its own arguments
         """What a write verb would do."""
         declared = get_verb(verb)
+        check_arguments(declared, args)
         with self.reading() as on:
             plan: Plan = _function(declared, "plan")(on, **args)
         return plan
@@ -54,6 +56,7 @@ class Session:
         """What a read verb answers."""
         declared = get_verb(verb)
         self._check_role(declared)
+        check_arguments(declared, args)
         with self.reading(at) as on:
             return _function(declared, "read")(on, **args)
 
@@ -85,6 +88,7 @@ class Session:
         """
         verb = get_verb(plan.verb)
         self._check_role(verb)
+        why = why or plan.why
         if why is not None:
             read_text(why)
         if plan.nothing:

@@ -17,6 +17,7 @@ from commonground.errors import Ambiguous, Conflict, InvalidInput, NotFound
 from commonground.identity import Rid
 from commonground.operations.frames import read_frame
 from commonground.operations.plans import Bulk, Plan, Reading
+from commonground.operations.rules_in_words import rule_in_words
 from commonground.store.changes import canonical_json
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
@@ -236,6 +237,10 @@ def _plan(
         args={"source": source, "relation": relation, "rule": canonical_json(rule), "parts": parts},
         at=on.view.change,
         anchors=tuple(part["dataset"]["rid"] for part in parts),
-        effect={"from": str(pinned), "rule": dict(rule), "members": {n: len(rids) for n, rids in named.items()}},
+        effect={
+            "splits" if relation == SPLIT else "draws from": str(pinned),
+            "rule": rule_in_words(canonical_json(rule)),
+            "members": {n: len(rids) for n, rids in named.items()},
+        },
         bulk=tuple(bulk),
     )

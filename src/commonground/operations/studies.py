@@ -97,7 +97,10 @@ def plan_person(
         raise Conflict(f"There is somebody called {name!r} here already.", todo="`cg person list` names everybody.")
     if role.upper() not in Role.__members__:
         raise InvalidInput(f"{role!r} is none of {', '.join(one.name.lower() for one in Role)}.")
-    texts = logins or []
+    texts = list(dict.fromkeys(logins or []))
+    taken = [f"{text} is {one.name}" for text in texts if (one := people.find_person(on.view, text)) is not None]
+    if taken:
+        raise Conflict("A login leads to one person.", faults=taken, todo="Leave it out, or use another.")
     rids = on.mint(2 + len(texts))
     fields: dict[str, Any] = {
         "rid": rids[0],

@@ -42,7 +42,7 @@ class Collected:
     """How many bytes they have."""
     batches: int
     """Unfinished batches whose process has ended."""
-    kept: int
+    named: int
     """Files that something names."""
 
 
@@ -121,11 +121,11 @@ def collect(ground: Ground, *, dry_run: bool = False) -> Collected:
     if generation is None:
         unwanted = [digest for digest in blobs.iterate() if digest not in named]
         size = sum(blobs.size(digest) for digest in unwanted)
-        return Collected(done=False, files=len(unwanted), bytes=size, batches=len(left), kept=len(named))
+        return Collected(done=False, files=len(unwanted), bytes=size, batches=len(left), named=len(named))
     for orphan in left:
         batches.discard(ground.database, schema.metadata.tables[orphan.table], orphan.batch)
     swept = blobs.sweep(named, generation)
-    return Collected(done=True, files=len(swept.digests), bytes=swept.size, batches=len(left), kept=len(named))
+    return Collected(done=True, files=len(swept.digests), bytes=swept.size, batches=len(left), named=len(named))
 
 
 def list_orphans(ground: Ground) -> list[Orphan]:

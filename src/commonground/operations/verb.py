@@ -14,7 +14,7 @@ class Param:
     help: str
     """One sentence."""
     type: str = "text"
-    """text, int, real, flag, path or json."""
+    """text, int, real, flag, path, pairs, json, or object: a mapping, as JSON where text is typed."""
     required: bool = False
     """Whether it must be given."""
     positional: bool = False

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -216,8 +217,10 @@ def _clear_errors() -> Iterator[None]:
 
 def _broken_rule(text: str) -> CommonGroundError:
     if "unique" in text.lower():
+        named = re.search(r"failed: (\w+)\.|\"ux_(\w+?)_(?:live|rid_since)\"", text)
+        which = f": a {(named[1] or named[2]).replace('_', ' ')}" if named else ""
         return Conflict(
-            f"Something that may be there only once is there already ({text}).",
+            f"Something that may be there only once is there already, or was given twice{which}.",
             todo="Look at the present state, then plan again or choose another name.",
         )
     return InvalidInput(f"A row breaks a rule of its table ({text}).")

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from commonground.errors import InvalidInput
+from commonground.errors import InvalidInput, count
 
 LARGEST = (1 << 63) - 1
 LONGEST_TEXT = 1 << 20
@@ -189,7 +189,9 @@ def read_values(name: str, holds: Holds, values: Sequence[Any] | np.ndarray[Any,
             faults.append(f"{name}, row {row}: {fault.what}")
     if faults:
         more = [f"... and {len(faults) - 20} more"] if len(faults) > 20 else []  # noqa: PLR2004 - a screenful
-        raise InvalidInput(f"{name} holds {holds}; {len(faults)} values are not.", faults=[*faults[:20], *more])
+        raise InvalidInput(
+            f"{name} holds {holds}; {count(len(faults), 'value is', 'values are')} not.", faults=[*faults[:20], *more]
+        )
     return stored
 
 

@@ -67,6 +67,15 @@ def list_folder(source: Path, *, leave_out: Path | None = None) -> Listing:
 
 def hash_files(listing: Listing, cache: StatCache, clock_ns: Callable[[], int]) -> list[str]:
     """The SHA-256 of each file; those that the cache knows are not read, and it learns the others and is saved."""
+    try:
+        return _hash_files(listing, cache, clock_ns)
+    except FileNotFoundError as error:
+        raise InvalidInput(
+            f"{error.filename} went away while the folder was being read.", todo="Do it again when nobody writes there."
+        ) from None
+
+
+def _hash_files(listing: Listing, cache: StatCache, clock_ns: Callable[[], int]) -> list[str]:
     found: dict[int, str] = {}
     todo = []
     for row, (path, about) in enumerate(zip(listing.paths, listing.stats, strict=True)):

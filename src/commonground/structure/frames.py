@@ -116,9 +116,9 @@ def build_frame(
     """
     if missing not in {"keep", "drop", "error"}:
         raise InvalidInput(f"{missing!r} is none of keep, drop, error.")
+    members = source.get_table("members")
     kinds = _kinds(source, types)
     kind = _grain(source, kinds, types, grain)
-    members = source.get_table("members")
     rids = np.unique(members["entity"].to_numpy()[members["type"].to_numpy() == kind.rid])
     terms = _terms(source)
     marked: set[str] = set()

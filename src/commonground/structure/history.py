@@ -79,6 +79,13 @@ def count_changes(view: View, about: Rid | None = None) -> int:
     return int(view.connection.execute(sa.select(sa.func.count()).where(*conditions)).scalar_one())
 
 
+def count_made(view: View, person: Rid) -> int:
+    """How many changes somebody has made."""
+    log = schema.change
+    conditions = (log.c.actor == person, log.c.id <= view.change)
+    return int(view.connection.execute(sa.select(sa.func.count()).where(*conditions)).scalar_one())
+
+
 def list_subjects(view: View, numbers: Sequence[int]) -> dict[int, list[Rid]]:
     """What each change was about, what is newest first: what a change made goes before what it was made of."""
     anchor = schema.change_anchor

@@ -95,6 +95,12 @@ def find_entity(view: View, type_name: str, key: str) -> Named | None:
     return None if rid is None else Named(rid, Kind.ENTITY, f"{kind.name}:{key}", None)
 
 
+def find_entities(view: View, key: str) -> list[Named]:
+    """The entities of any type that have this key."""
+    found = ((kind, entities.find_keys(view, kind, [key]).get(key)) for kind in entities.list_types(view))
+    return [Named(rid, Kind.ENTITY, f"{kind.name}:{key}", None) for kind, rid in found if rid is not None]
+
+
 def list_names(view: View) -> list[str]:
     """Names that somebody may have meant, at most a few thousand of each kind."""
     found: dict[str, None] = {}

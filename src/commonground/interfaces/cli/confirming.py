@@ -27,6 +27,7 @@ VERBS = {
     "erases": ("Erased", "Would erase"),
     "reverts": ("Reverted", "Would revert"),
     "splits": ("Split", "Would split"),
+    "draws from": ("Drew from", "Would draw from"),
 }
 LINKS = ("to", "from", "into", "out of", "in")
 MANY = 8

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+import re
 import sys
 import traceback
 
@@ -13,6 +15,8 @@ from commonground.errors import NOTHING_CHANGED, CommonGroundError, InvalidInput
 from commonground.interfaces.cli.page import plain
 
 DEBUG = "CG_DEBUG"
+AFTER = frozenset({"--study", "--person", "--json", "--why", "-m", "--at", "--dry-run"})
+"""Options that every command takes, and `cg` itself does not."""
 
 
 def report(error: CommonGroundError, *, as_json: bool) -> int:
@@ -35,9 +39,22 @@ def report_usage(error: click.ClickException, *, as_json: bool) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "cg"
     message = error.format_message().rstrip(".")
-    told = InvalidInput(f"{message}.", todo=f"`{path} --help` shows how.")
+    told = InvalidInput(f"{message}.", todo=_advise(error, context) or f"`{path} --help` shows how.")
     report(told, as_json=as_json)
     return error.exit_code
+
+
+def _advise(error: click.ClickException, context: click.Context | None) -> str:
+    """What was probably meant; empty if nothing is near."""
+    if context is None or not isinstance(context.command, click.Group):
+        return ""
+    if isinstance(error, click.NoSuchOption) and error.option_name in AFTER:
+        return f"Write it after the command: `{context.command_path} COMMAND ... {error.option_name}`."
+    mistyped = re.search(r"No such command '([^']+)'", error.format_message())
+    words = context.command.list_commands(context)
+    near = difflib.get_close_matches(mistyped[1], words, n=1) if mistyped else []
+    path = context.command_path
+    return f"Did you mean `{path} {near[0]}`? `{path} --help` names all." if near else ""
 
 
 def report_stopped() -> None:

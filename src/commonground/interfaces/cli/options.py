@@ -99,7 +99,9 @@ def _read(param: Param, value: Any) -> Any:  # noqa: ANN401 - what click gives, 
     if param.type == "pairs":
         pairs = [_split(text, needed=True) for text in (value if param.many else [value])]
         return {name: other for name, _, other in pairs}
-    if param.type == "json":
+    if param.name == "columns" and param.many:
+        return [_read_column(text) for text in value]
+    if param.type in {"json", "object"}:
         return [read_json(text) for text in value] if param.many else read_json(value)
     if param.type == "path":
         return [Path(text) for text in value] if param.many else Path(value)
@@ -116,6 +118,16 @@ def read_json(text: str) -> Any:  # noqa: ANN401 - any plain value
         if text[:1] in '{["':
             raise ValueError(f"{text!r} is not JSON ({error})") from error
         return text
+
+
+def _read_column(text: str) -> Any:  # noqa: ANN401 - as above
+    """A column as `size:real:mm`, `patient:link:Patient` or `side:term:Laterality`, or as JSON."""
+    name, first, rest = text.partition(":")
+    if text[:1] == "{" or not first:
+        return read_json(text)
+    holds, _, more = rest.partition(":")
+    extra = {"target" if holds in {"link", "term"} else "unit": more} if more else {}
+    return {"name": name, "holds": holds, **extra}
 
 
 def _from_file(text: str) -> list[str]:
@@ -173,7 +185,9 @@ def _metavar(param: Param) -> str:
         return "NAME=VALUE"
     if param.name in BOTH_WAYS:
         return "NAME[=TYPE]"
-    return {"int": "N", "real": "X", "json": "JSON", "path": "PATH"}.get(param.type, "TEXT")
+    if param.name == "columns" and param.many:
+        return "COLUMN"
+    return {"int": "N", "real": "X", "json": "JSON", "object": "JSON", "path": "PATH"}.get(param.type, "TEXT")
 
 
 def _singular(name: str) -> str | None:

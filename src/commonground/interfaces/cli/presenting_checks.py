@@ -104,11 +104,15 @@ def present_collected(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: AN
     """What was swept away, or would be."""
     del args
     if not (answer.files or answer.batches):
-        return Page(f"Nothing to remove: all {answer.kept:,} files are named by the record.", look="holds")
+        named = show_count(answer.named, "file is", "files are")
+        return Page(f"Nothing to remove: {named} named by the record, and no other is here.", look="holds")
     word = "Removed" if answer.done else "Would remove"
     batches = f" and {show_count(answer.batches, 'unpublished batch', 'unpublished batches')}" if answer.batches else ""
     headline = f"{word} {show_count(answer.files, 'file')} ({show_bytes(answer.bytes)}){batches}."
-    return Page(headline, below=(Cell(f"{answer.kept:,} files are kept", "quiet"),))
+    return Page(
+        headline,
+        below=(Cell(f"{show_count(answer.named, 'file is', 'files are')} named by the record and stay", "quiet"),),
+    )
 
 
 def _column(column: Any, names: Mapping[int, str]) -> str:  # noqa: ANN401 - a record of the layer below

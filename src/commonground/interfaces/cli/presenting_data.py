@@ -23,6 +23,7 @@ from commonground.interfaces.cli.page import (
 from commonground.operations.comparing import StateComparison
 from commonground.operations.execution_reading import Axis, Comparison
 from commonground.operations.releases import DatasetState, Difference
+from commonground.operations.rules_in_words import rule_in_words
 
 FIGURE = "metric:"
 EXAMPLES = 2
@@ -34,7 +35,7 @@ def present_difference(answer: StateComparison | Difference | Comparison, args: 
     if isinstance(answer, Comparison):
         return _compared(answer)
     if isinstance(answer, Difference):
-        return _differs(StateComparison(answer, {}, (None, None), (None, None)))
+        return _differs(StateComparison(answer, {}, (None, None)))
     return _differs(answer)
 
 
@@ -103,12 +104,12 @@ def _differs(found: StateComparison) -> Page:
 def _rules(found: StateComparison) -> Block:
     """The rule and its reason, before and after: the why beside the what."""
     answer = found.difference
-    if answer.criteria == (None, None):
+    if answer.criteria == (None, None) == answer.reasons:
         return Lines((Cell(f"{GAP_SIGN} for neither is it recorded how the members were chosen", "gap"),))
     sides = [(answer.old, 0), (answer.new, 1)]
-    if answer.criteria[0] == answer.criteria[1]:
+    if answer.criteria[0] == answer.criteria[1] and answer.reasons[0] == answer.reasons[1]:
         sides = [("both", 0)]
-    rows = tuple((Cell(name, "id"), _rule(answer.criteria[at]), quote(found.reasons[at])) for name, at in sides)
+    rows = tuple((Cell(name, "id"), _rule(answer.criteria[at]), quote(answer.reasons[at])) for name, at in sides)
     columns = (Column("state"), Column("chosen by", wraps=True), Column("because", wraps=True))
     return Table(columns, rows)
 
@@ -177,4 +178,4 @@ def _axis_cell(value: Any) -> Cell:  # noqa: ANN401 - any plain value
 
 
 def _rule(text: str | None) -> Cell:
-    return Cell(text) if text else Cell(NOT_RECORDED, "gap")
+    return Cell(rule_in_words(text) or text) if text else Cell(NOT_RECORDED, "gap")

@@ -7,6 +7,7 @@ from commonground.operations.verb import Param, Verb
 NAME = Param("name", "What it is called.", required=True, positional=True)
 DESCRIPTION = Param("description", "What others should know of it.")
 TYPE = Param("type", "The entity type.", required=True)
+COLUMN = "A column: size:real:mm, patient:link:Patient, side:term:Laterality; or as JSON."
 PATH = Param("path", "The file or folder.", type="path", required=True, positional=True)
 
 VERBS: tuple[Verb, ...] = (
@@ -112,7 +113,7 @@ VERBS: tuple[Verb, ...] = (
         writes=True,
         params=(
             NAME,
-            Param("columns", 'A column as JSON: {"name": ..., "holds": ..., "target": ...}.', type="json", many=True),
+            Param("columns", COLUMN, type="object", many=True),
             Param("key_label", "What the natural key is called."),
             DESCRIPTION,
         ),
@@ -127,7 +128,7 @@ VERBS: tuple[Verb, ...] = (
         writes=True,
         params=(
             Param("type", "The entity type.", required=True, positional=True),
-            Param("columns", "A column as JSON.", type="json", many=True, required=True),
+            Param("columns", COLUMN, type="object", many=True, required=True),
         ),
     ),
     Verb(
@@ -153,7 +154,7 @@ VERBS: tuple[Verb, ...] = (
         params=(
             TYPE,
             Param("keys", "A natural key.", many=True, required=True),
-            Param("columns", "Values by column, as JSON.", type="json", required=True),
+            Param("columns", "Values by column, as JSON.", type="object", required=True),
         ),
     ),
     Verb(

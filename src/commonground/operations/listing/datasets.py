@@ -109,7 +109,7 @@ VERBS: tuple[Verb, ...] = (
         writes=False,
         params=(
             Param("version", "The version, such as nodules@1.0.0.", required=True, positional=True),
-            Param("check", "Read all bytes first, and compare them with what was recorded.", type="bool"),
+            Param("check", "Read all bytes first, and compare them with what was recorded.", type="flag"),
         ),
     ),
     Verb(
