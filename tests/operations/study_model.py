@@ -59,6 +59,10 @@ class StudyModel:
     columns: set[str] = field(default_factory=set)
     ids: dict[str, int] = field(default_factory=dict)
     merged: dict[int, int] = field(default_factory=dict)
+    leads: dict[str, str] = field(default_factory=dict)
+    """The keys of merged nodules, and the key of what each was merged into."""
+    withdrawn: dict[str, tuple[Row, int]] = field(default_factory=dict)
+    """Withdrawn nodules as they were last, with what their key stood for."""
     newest_id: int = 0
 
     def come(self, key: str) -> None:
@@ -94,9 +98,34 @@ class StudyModel:
             dict(self.ids),
         )
 
+    def resolve(self, key: str) -> str:
+        """The key of what a nodule is now, living or withdrawn; itself if it was not merged."""
+        while key in self.leads and key not in self.nodules and key not in self.withdrawn:
+            key = self.leads[key]
+        return key
+
+    def upsert(self, keys: list[str], patient: str | None, size: float | None) -> None:
+        """Nodules come or change; withdrawn ones stay so, and of one and its duplicates the own row stands."""
+        for key in keys:
+            now = self.resolve(key)
+            if now in self.withdrawn or (now != key and now in keys):
+                continue
+            if now not in self.nodules:
+                self.come(now)
+            row = self.nodules.setdefault(now, dict.fromkeys(self.columns))
+            row.update(patient=patient, size=size)
+
+    def withdraw(self, key: str) -> None:
+        """A nodule is no longer valid: it is in no dataset, and nothing said of it counts."""
+        self.withdrawn[key] = (self.nodules.pop(key), self.ids.pop(key))
+        self.values = [value for value in self.values if value[0] != key]
+        for dataset in self.datasets.values():
+            dataset.members.discard(key)
+
     def merge(self, old: str, into: str) -> None:
-        """What was said of the duplicate counts for the other from now on."""
+        """What was said of the duplicate counts for the other from now on, and its key leads there."""
         del self.nodules[old]
+        self.leads[old] = into
         self.merged[self.ids.pop(old)] = self.ids[into]
         self.values = [(into if key == old else key, value, rater) for key, value, rater in self.values]
         for dataset in self.datasets.values():
@@ -108,6 +137,8 @@ class StudyModel:
         """The patient goes, with the nodules that are theirs and whatever these were merged from, from every time."""
         keys = {key for key, row in self.nodules.items() if row["patient"] == patient}
         gone = {self.ids[key] for key in (*keys, patient)}
+        lost = {key for key, (row, _) in self.withdrawn.items() if row["patient"] == patient}
+        gone |= {self.withdrawn.pop(key)[1] for key in lost}
         while more := {old for old, now in self.merged.items() if now in gone} - gone:
             gone |= more
         del self.patients[patient]
@@ -115,6 +146,8 @@ class StudyModel:
             del self.nodules[key]
         for key in (*keys, patient):
             del self.ids[key]
+        there = self.nodules.keys() | self.withdrawn.keys()
+        self.leads = {key: into for key, into in self.leads.items() if self.resolve(into) in there}
         self.values = [value for value in self.values if value[0] not in keys]
         for dataset in self.datasets.values():
             dataset.members -= keys

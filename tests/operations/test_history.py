@@ -102,11 +102,7 @@ class Study(RuleBasedStateMachine):
             keys=keys,
             columns={"patient": [patient] * len(keys), "size": [size] * len(keys)},
         )
-        for key in keys:
-            if key not in self.model.nodules:
-                self.model.come(key)
-            row = self.model.nodules.setdefault(key, dict.fromkeys(self.model.columns))
-            row.update(patient=patient, size=size)
+        self.model.upsert(keys, patient, size)
 
     @precondition(lambda self: self.model.nodules)
     @rule(data=st.data(), value=st.integers(1, 5) | st.none(), slot=st.sampled_from(["reader 1", "reader 2"]))
@@ -187,6 +183,14 @@ class Study(RuleBasedStateMachine):
         old, into = data.draw(st.permutations(sorted(self.model.nodules)).map(lambda keys: keys[:2]))
         self.write("entity merge", type="Nodule", duplicate=old, into=into)
         self.model.merge(old, into)
+
+    @precondition(lambda self: self.model.nodules)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        """A nodule is no longer valid."""
+        key = data.draw(st.sampled_from(sorted(self.model.nodules)))
+        self.write("entity withdraw", type="Nodule", keys=[key], reason="not a nodule")
+        self.model.withdraw(key)
 
     @precondition(lambda self: self.model.datasets)
     @rule(data=st.data(), part=st.sampled_from(["major", "minor", "patch"]))

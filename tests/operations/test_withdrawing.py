@@ -167,3 +167,14 @@ def test_a_merge_that_is_undone_gives_the_key_back(session: Session) -> None:
     assert session.read("show", what="Patient:p3").name == "Patient:p3"
     session.write("entity upsert", type="Patient", keys=["p3"], columns={"age": [71]})
     assert session.read("show", what="Patient:p2").facts[0].value == "47"
+
+
+def test_the_key_of_a_duplicate_of_a_withdrawn_entity_stays_taken(session: Session) -> None:
+    """What was merged into an entity goes with it, and no import makes a new one of its key."""
+    declare(session)
+    session.write("entity merge", type="Scan", duplicate="s3", into="s2")
+    session.write("entity withdraw", type="Scan", keys=["s3"], reason="the wrong eye")
+    done = session.write("entity upsert", type="Scan", keys=["s2", "s3"], columns={"patient": ["p1", "p1"]})
+    assert (done.plan.effect["new"], done.plan.effect["changed"]) == (0, 0)
+    assert [note.partition(" by")[0] for note in done.plan.effect["notes"]] == ["s2 was withdrawn", "s3 was withdrawn"]
+    assert session.read("show", what="Scan:s3").facts[0].why == "the wrong eye"

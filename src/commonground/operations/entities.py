@@ -21,7 +21,7 @@ from commonground.structure.entities import EntityColumn, EntityType
 from commonground.structure.former_names import refuse_taken
 from commonground.structure.names import clean_name, name_key, slug
 from commonground.structure.pointing import check_pointed
-from commonground.structure.withdrawals import list_withdrawn
+from commonground.structure.withdrawals import list_withdrawn_keys
 
 SHOWN = 10
 Given = Mapping[str, Sequence[Any]]
@@ -311,7 +311,7 @@ def _store_column(on: Reading, column: EntityColumn, values: Sequence[Any]) -> l
         target = entities.get_type(on.view, column.target or 0)
         wanted = sorted({str(value) for value in values if value is not None})
         found = entities.find_keys(on.view, target, wanted)
-        gone = {one.key: f", withdrawn: {one.reason}" for one in list_withdrawn(on.view, target)}
+        gone = {key: f", withdrawn: {one.reason}" for key, one in list_withdrawn_keys(on.view, target).items()}
         return _look_up(
             column.name, lambda key: f"is the key of no {target.name}{gone.get(key, '')}", values, found, str
         )

@@ -19,7 +19,7 @@ from commonground.structure.features import Feature
 from commonground.structure.former_names import refuse_taken
 from commonground.structure.names import clean_name, name_key
 from commonground.structure.pointing import check_pointed
-from commonground.structure.withdrawals import list_withdrawn
+from commonground.structure.withdrawals import list_withdrawn_keys
 
 SHOWN = 10
 
@@ -228,7 +228,7 @@ def name_entities(on: Reading, kind: EntityType, keys: Sequence[str]) -> np.ndar
     missing = sorted({key for key in keys if key not in found})
     if missing:
         more = [f"... and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
-        gone = {one.key: f" (withdrawn: {one.reason})" for one in list_withdrawn(on.view, kind)}
+        gone = {key: f" (withdrawn: {one.reason})" for key, one in list_withdrawn_keys(on.view, kind).items()}
         raise NotFound(
             f"{count(len(missing), 'key is', 'keys are')} no {kind.name}.",
             faults=[*(f"{key!r}{gone.get(key, '')}" for key in missing[:SHOWN]), *more],

@@ -28,7 +28,7 @@ from commonground.structure.entities import EntityType
 from commonground.structure.features import Feature
 from commonground.structure.former_names import find_named_rows
 from commonground.structure.names import name_key
-from commonground.structure.withdrawals import list_withdrawn
+from commonground.structure.withdrawals import list_withdrawn_keys
 
 
 def plan_readings(
@@ -195,7 +195,7 @@ def _without_withdrawn(on: Reading, kind: EntityType, draft: ReadingDraft) -> tu
     columns = _collect(draft)
     said = [note for note in draft.notes if note != USUAL]
     said = [*note_merged(on, kind, columns["entity"]).get("notes", []), *_note_words(on, kind, columns), *said]
-    gone = {one.key: one for one in list_withdrawn(on.view, kind)}
+    gone = list_withdrawn_keys(on.view, kind)
     met = sorted(gone.keys() & set(columns["entity"]))
     if not met:
         return columns, said

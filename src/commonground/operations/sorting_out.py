@@ -13,7 +13,7 @@ from commonground.operations.plans import Reading
 from commonground.structure import entities
 from commonground.structure.entities import EntityType
 from commonground.structure.names import clean_name
-from commonground.structure.withdrawals import list_withdrawn
+from commonground.structure.withdrawals import list_withdrawn_keys
 
 SHOWN = 10
 
@@ -84,7 +84,7 @@ def _lead_on(
     if kind is None or len(leads) == len(keys):
         return leads, set(), []
     merged = entities.list_merged_keys(on.view, kind)
-    gone = {one.key: one for one in list_withdrawn(on.view, kind)}
+    gone = list_withdrawn_keys(on.view, kind)
     aside: set[int] = set()
     notes: list[str] = []
     faults: list[str] = []

@@ -15,7 +15,7 @@ from commonground.identity import Rid
 from commonground.store.tables import load_one
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
-from commonground.structure.entities import EntityType, get_table
+from commonground.structure.entities import EntityType, get_table, list_aliases
 from commonground.structure.tables import withdrawal
 
 PART = 500
@@ -52,9 +52,25 @@ def list_withdrawn(view: View, kind: EntityType) -> list[Withdrawn]:
     return found
 
 
+def list_withdrawn_keys(view: View, kind: EntityType) -> dict[str, Withdrawn]:
+    """The withdrawn entities of a type by key, those of duplicates that were merged into them included."""
+    listed = {one.rid: one for one in list_withdrawn(view, kind)}
+    found = {one.key: one for one in listed.values()}
+    merged = {old: listed[now] for old, now in list_aliases(view).items() if now in listed} if listed else {}
+    table = get_table(view, kind)
+    for start in range(0, len(merged), PART):
+        part = list(merged)[start : start + PART]
+        rows = view.rows(sa.select(table.c.rid, table.c.key).where(table.c.rid.in_(part), table.c.since <= view.change))
+        for row in rows:
+            found.setdefault(row.key, merged[row.rid])
+    return found
+
+
 def find_withdrawn(view: View, kind: EntityType, key: str | Rid) -> Withdrawn | None:
     """The withdrawn entity with this key or rid, if there is one."""
-    return next((one for one in list_withdrawn(view, kind) if key in {one.key, one.rid}), None)
+    if isinstance(key, str):
+        return list_withdrawn_keys(view, kind).get(key)
+    return next((one for one in list_withdrawn(view, kind) if one.rid == key), None)
 
 
 def list_withdrawn_rids(view: View) -> list[Rid]:

@@ -53,7 +53,8 @@ def describe_committed(done: Committed, short: str | None) -> Page:
         return Page("Nothing to change.", below=_notes(done.plan))
     again = " It had been committed before." if done.again else ""
     told = f"change {change.id}" + (f"  id {short}" if short else "")
-    why = quote(change.why) if change.why else Cell(f'{NO_REASON} (next time: --why "...")', "gap")
+    said = change.why or done.plan.effect.get("because")
+    why = quote(str(said)) if said else Cell(f'{NO_REASON} (next time: --why "...")', "gap")
     return Page(
         f"{_sentence(done.plan.verb, done.plan.effect, 0)}.{again}",
         look="holds",
@@ -94,7 +95,7 @@ def _brought_in(effect: Mapping[str, Any], form: int) -> str:
 
 
 def _details(effect: Mapping[str, Any]) -> tuple[Table | Lines, ...]:
-    said = {*LINKS, "touches", "type", "feature", "values", "readings", "pictures", "new", "changed", *VERBS}
+    said = {*LINKS, "touches", "because", "type", "feature", "values", "readings", "pictures", "new", "changed", *VERBS}
     rows: list[tuple[Cell, ...]] = []
     notes: list[str] = []
     for key, value in effect.items():
