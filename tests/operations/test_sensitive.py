@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
@@ -144,3 +145,34 @@ def test_a_run_says_what_was_kept_back_from_it(study: Session) -> None:
     assert frames[0]["kept_back"] == ["patient.birthday"]
     assert frames[1]["sensitive"] == ["patient.birthday"]
     client.close()
+
+
+def stored(session: Session, version: str, **asked: object) -> dict[str, list[str]]:
+    """The columns of each table of a version, as its files have them."""
+    files = session.read("dataset files", version=version, **asked)
+    return {one["table"]: [one["columns"][name] for name in pq.read_schema(one["path"]).names] for one in files}
+
+
+def test_a_version_keeps_it_in_files_of_its_own(study: Session) -> None:
+    """The files that are listed have none of it; with the others, which may be asked for, the version is whole."""
+    assert stored(study, "scans@1.0.0")["Patient"] == ["rid", "key", "age", "number"]
+    assert "Patient (sensitive)" not in stored(study, "scans@1.0.0")
+    assert stored(study, "scans@1.0.0", sensitive=True)["Patient (sensitive)"] == ["rid", "birthday"]
+    with pytest.raises(NotAllowed, match=r"Patient \(sensitive\)"):
+        as_role(study, Role.READER).read("dataset files", version="scans@1.0.0", sensitive=True)
+    study.write("type sensitive", columns=["Patient.age"])
+    assert "Patient" not in stored(study, "scans@1.0.0")
+    study.write("dataset release", dataset="scans")
+    assert stored(study, "scans@2.0.0")["Patient"] == ["rid", "key", "number"]
+    assert frame(study, "scans@2.0.0", columns=["patient.age"])["patient.age"].to_pylist() == [61, 47]
+
+
+def test_an_erasure_reaches_the_files_of_their_own(study: Session) -> None:
+    """After it neither file of the version has the patient, rows still fit together, and the record is sound."""
+    study.write("erase", type="Patient", key="p1", basis="withdrawn consent")
+    table = frame(study, "scans@1.0.0", sensitive=True)
+    assert table["patient"].to_pylist() == ["p2"]
+    assert table["patient.birthday"].to_pylist() == [None]
+    for one in study.read("dataset files", version="scans@1.0.0", sensitive=True):
+        assert BIRTHDAY not in str(pq.read_table(one["path"]).to_pydict())
+    assert not study.read("verify", full=True).faults

@@ -160,7 +160,8 @@ def _held(on: Reading, one: SchemaThing, manifest: Manifest) -> str | None:
     table = manifest.get_table(f"entities/{kind.place}")
     if one.kind == COLUMN:
         place = next(column.place for column in kind.columns if column.rid == one.rid)
-        label = [column.get("label") for column in table["columns"] if column["name"] == place]
+        columns = [*table["columns"], *manifest.get_table(f"sensitive/{kind.place}")["columns"]]
+        label = [column.get("label") for column in columns if column["name"] == place]
         return f"holds it as {label[0]}" if label else None
     return f"holds {table['rows']:,} of them" if table["rows"] else None
 

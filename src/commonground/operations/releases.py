@@ -14,6 +14,7 @@ import pyarrow as pa
 from commonground.errors import InvalidInput
 from commonground.identity import Rid
 from commonground.operations.plans import Plan, Reading
+from commonground.operations.sensitive import check_may
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
 from commonground.structure import datasets, entities
@@ -256,19 +257,27 @@ def load_state(on: Reading, pinned: Pinned) -> State:
         return State(measure_manifest(view, scope), on, live)
 
 
-def read_files(on: Reading, *, version: str, check: bool = False) -> list[dict[str, Any]]:
+def read_files(on: Reading, *, version: str, check: bool = False, sensitive: bool = False) -> list[dict[str, Any]]:
     """The Parquet files of a released version, in place, for any engine that reads Parquet.
 
     `columns` leads from the names in the files to the names that people gave. Rows that were erased are in none of the
-    files. With `check` the bytes of each file are read and compared with their digest first: raises Corrupt.
+    files. With `check` the bytes of each file are read and compared with their digest first: raises Corrupt. Files with
+    sensitive columns are left out, unless `sensitive` asks for them: those of a version that was released before the
+    mark have other columns too.
     """
     pinned = pin(on.view, version)
     if pinned.version is None:
         raise InvalidInput(f"{pinned} is not released, so it has no files yet.", todo="Release it first.")
     manifest = load_manifest(on.view, on.ground.blobs, pinned.version.manifest)
     told = {table["name"]: table for table in manifest.content["tables"]}
+    guarded = entities.list_sensitive_places(on.view)
+    closed = {name: [c["label"] for c in table["columns"] if c["name"] in guarded] for name, table in told.items()}
+    labels = [f"{told[name]['label']}.{label}" for name, listed in closed.items() for label in listed]
+    if sensitive and labels:
+        check_may(on, labels)
+    parts = [part for part in manifest.parts if sensitive or not closed[part.table]]
     if check:
-        for part in manifest.parts:
+        for part in parts:
             with on.ground.blobs.open_verified(part.blob):
                 pass
     return [
@@ -281,7 +290,7 @@ def read_files(on: Reading, *, version: str, check: bool = False) -> list[dict[s
                 column["name"]: column.get("label") or column["name"] for column in told[part.table]["columns"]
             },
         }
-        for part in manifest.parts
+        for part in parts
     ]
 
 

@@ -36,7 +36,7 @@ KEPT_VALUES = "values"
 TELLING = (tables.edge, tables.execution)
 """Tables whose `details` may tell the digest of a file."""
 ANY_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-ENTITY_COLUMN = {"members": "entity", "values": "entity", "entities": "rid", "raters": "scope"}
+ENTITY_COLUMN = {"members": "entity", "values": "entity", "entities": "rid", "sensitive": "rid", "raters": "scope"}
 
 
 @dataclass(slots=True)

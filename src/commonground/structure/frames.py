@@ -151,7 +151,9 @@ def _kinds(source: TableSource, types: Mapping[Rid, str]) -> dict[Rid, _Kind]:
         group, _, place = entry["name"].partition("/")
         if group == "entities" and entry["label"] in by_name:
             rid = by_name[entry["label"]]
-            found[rid] = _Kind(rid, entry["label"], place, tuple(entry["columns"]))
+            apart = source.manifest.get_table(f"sensitive/{place}")["columns"]
+            more = [column for column in apart if "holds" in column]
+            found[rid] = _Kind(rid, entry["label"], place, (*entry["columns"], *more))
     return found
 
 
@@ -226,6 +228,11 @@ def _rows_of(source: TableSource, kind: _Kind, rids: np.ndarray[Any, Any]) -> pa
     The rids come as int64: with nulls among them NumPy would make floats of them, which are not exact beyond 53 bits.
     """
     table = source.get_table(f"entities/{kind.place}")
+    apart = source.get_table(f"sensitive/{kind.place}")
+    # Both have the same rows in the same order, in versions from which rows were erased too.
+    for name in apart.column_names:
+        if name not in table.column_names:
+            table = table.append_column(name, apart[name])
     known = table["rid"].to_numpy()
     order = np.argsort(known, kind="stable")
     places = np.searchsorted(known[order], rids)

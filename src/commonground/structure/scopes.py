@@ -7,7 +7,7 @@ criteria. Nested datasets lie in the same scope: what several of them reach is h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -57,7 +57,8 @@ class Part:
     """One bucket of one table of a version."""
 
     table: str
-    """The table: `members`, `nesting`, `entities/<place>`, `values/<rid>`, `terms`, `raters`, `criteria`."""
+    """The table: `members`, `nesting`, `entities/<place>`, `sensitive/<place>`, `values/<rid>`, `terms`, `raters`,
+    `criteria`."""
     bucket: int
     """The number of the bucket."""
     columns: tuple[Column, ...]
@@ -106,7 +107,7 @@ def list_parts(view: View, scope: Scope) -> Iterator[Part]:
         for number, inside in _buckets(scope.entities[kind], list_buckets(view, kind)):
             part = _entity_part(view, declared, number, scope.entities[kind][inside])
             _collect(used_terms, part, [c.place for c in declared.columns if c.holds is Holds.TERM])
-            yield part
+            yield from _set_apart(part, {column.place for column in declared.columns if column.sensitive})
     for feature in scope.features:
         rids = scope.entities.get(feature.type, np.empty(0, dtype=np.int64))
         values = read_values(view, feature)
@@ -148,6 +149,18 @@ def _entity_part(view: View, kind: EntityType, number: int, rids: Rids) -> Part:
     types = ["int", "text", *(column.holds.stored for column in kind.columns)]
     rows = sorted(_select(view, get_table(view, kind), names, rids), key=itemgetter(0))
     return Part(f"entities/{kind.place}", number, _columns(names, types, rows), ("rid",))
+
+
+def _set_apart(part: Part, guarded: Collection[str]) -> Iterator[Part]:
+    """Sensitive columns lie in a part of their own, with the rid, so that the rest can be read without them."""
+    if not guarded:
+        yield part
+        return
+    plain = tuple(column for column in part.columns if column.name not in guarded)
+    apart = tuple(column for column in part.columns if column.name in guarded or column.name == "rid")
+    place = part.table.partition("/")[2]
+    yield Part(part.table, part.bucket, plain, part.order)
+    yield Part(f"sensitive/{place}", part.bucket, apart, part.order)
 
 
 def _value_part(feature: Feature, number: int, values: FeatureValues) -> Part:

@@ -270,8 +270,9 @@ def _logical_digest(listed: Sequence[Mapping[str, Any]]) -> str:
 
 def _label(scope: Scope, table: str) -> str:
     group, _, name = table.partition("/")
-    if group == "entities":
-        return next(kind.name for kind in scope.types.values() if kind.place == name)
+    if group in {"entities", "sensitive"}:
+        label = next(kind.name for kind in scope.types.values() if kind.place == name)
+        return label if group == "entities" else f"{label} (sensitive)"
     if group == "values":
         feature = next(feature for feature in scope.features if str(feature.rid) == name)
         return f"{scope.types[feature.type].name}.{feature.name}"
@@ -281,7 +282,7 @@ def _label(scope: Scope, table: str) -> str:
 def _describe(scope: Scope, part: Part) -> list[dict[str, Any]]:
     group, _, place = part.table.partition("/")
     declared: dict[str, dict[str, Any]] = {}
-    if group == "entities":
+    if group in {"entities", "sensitive"}:
         kind = next(kind for kind in scope.types.values() if kind.place == place)
         declared = {
             column.place: {

@@ -126,17 +126,20 @@ class Datasets:
         found: Difference = self._session.read("dataset diff", old=old, new=new)
         return found
 
-    def files(self, version: str, *, check: bool = False) -> list[dict[str, Any]]:
+    def files(self, version: str, *, check: bool = False, sensitive: bool = False) -> list[dict[str, Any]]:
         """The Parquet files of a released version, in place; see `tables`."""
-        found: list[dict[str, Any]] = self._session.read("dataset files", version=version, check=check)
+        found: list[dict[str, Any]] = self._session.read(
+            "dataset files", version=version, check=check, sensitive=sensitive
+        )
         return found
 
-    def tables(self, version: str, *, check: bool = True) -> dict[str, VersionTable]:
+    def tables(self, version: str, *, check: bool = True, sensitive: bool = False) -> dict[str, VersionTable]:
         """The tables of a released version by name, to be read lazily from their Parquet files.
 
-        The bytes of all files are compared with their digests first, which `check=False` leaves out.
+        The bytes of all files are compared with their digests first, which `check=False` leaves out. Sensitive columns
+        lie in tables of their own, such as `Patient (sensitive)`, which are left out unless they are asked for.
         """
-        return gather_tables(self.files(version, check=check))
+        return gather_tables(self.files(version, check=check, sensitive=sensitive))
 
     def split(self, dataset: str, shares: Mapping[str, float], **how: Unpack[Drawing]) -> Committed:
         """Split a state into datasets `dataset-part`, so that no group is divided; for `how` see `Drawing`."""

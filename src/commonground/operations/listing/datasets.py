@@ -110,6 +110,7 @@ VERBS: tuple[Verb, ...] = (
         params=(
             Param("version", "The version, such as nodules@1.0.0.", required=True, positional=True),
             Param("check", "Read all bytes first, and compare them with what was recorded.", type="flag"),
+            Param("sensitive", "List the files with sensitive columns too.", type="flag"),
         ),
     ),
     Verb(
