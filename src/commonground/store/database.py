@@ -63,7 +63,7 @@ class Database:
     def read(self) -> Iterator[sa.Connection]:
         """A connection on which all statements see one snapshot."""
         self._refuse_fork(self._process)
-        with _clear_errors(), self._reader.connect() as connection, connection.begin() as transaction:
+        with _clear_errors(self._reader), self._reader.connect() as connection, connection.begin() as transaction:
             point("database.read")
             yield connection
             transaction.rollback()
@@ -76,7 +76,7 @@ class Database:
         one of its kind is there already, StorageFull or StorageError if the disk or the server fails.
         """
         self._refuse_fork(self._process)
-        with _clear_errors(), self._queue(), self._writer.connect() as connection:
+        with _clear_errors(self._writer), self._queue(), self._writer.connect() as connection:
             point("database.begin")
             with connection.begin():
                 if self.dialect == "postgresql":
@@ -94,7 +94,7 @@ class Database:
         On PostgreSQL drafts are written beside changes, on SQLite in turn with them. Raises as `write` does.
         """
         self._refuse_fork(self._process)
-        with _clear_errors(), self._queue(), self._drafter.connect() as connection:
+        with _clear_errors(self._drafter), self._queue(), self._drafter.connect() as connection:
             point("database.begin")
             with connection.begin():
                 if self.dialect == "postgresql":
@@ -124,7 +124,7 @@ class Database:
 
     def scrub(self) -> None:
         """Rebuild the database file, so that nothing of deleted rows is left in free space or in the log."""
-        with _clear_errors(), self._queue():
+        with _clear_errors(self._writer), self._queue():
             engine = self._writer.execution_options(isolation_level="AUTOCOMMIT")
             with engine.connect() as connection:
                 if self.dialect == "postgresql":
@@ -198,7 +198,9 @@ def _postgres_engine(url: sa.URL, isolation: str) -> sa.Engine:
 
 
 @contextlib.contextmanager
-def _clear_errors() -> Iterator[None]:
+def _clear_errors(engine: sa.Engine) -> Iterator[None]:
+    # Bulk rows are read and written past SQLAlchemy, so that errors of the driver itself come here too.
+    driver: Any = engine.dialect.loaded_dbapi
     try:
         yield
     except sa.exc.IntegrityError as error:
@@ -207,6 +209,12 @@ def _clear_errors() -> Iterator[None]:
         raise
     except sa.exc.DatabaseError as error:
         raise _failure(str(error.orig).strip()) from error
+    except driver.IntegrityError as error:
+        raise _broken_rule(str(error).strip().splitlines()[0]) from error
+    except (driver.ProgrammingError, driver.DataError, driver.NotSupportedError):
+        raise
+    except driver.DatabaseError as error:
+        raise _failure(str(error).strip()) from error
     except OSError as error:
         if error.errno in _FULL_DISK:
             raise _failure("No space left") from error
