@@ -15,6 +15,7 @@ import pytest
 
 from commonground.errors import Conflict, InvalidInput, NotFound
 from commonground.identity import show_rid
+from commonground.interfaces.client.study import Study
 from commonground.interfaces.reproduce_command import Asked, reproduce
 from commonground.operations.reproducing import Reproduction
 from commonground.operations.session import Session
@@ -295,6 +296,19 @@ def test_requests_that_cannot_be_carried_out(scene: Scene) -> None:
         scene.again(show_rid(running))
     scene.session.write("execution finish", execution=running)
     assert len(scene.session.read("execution find", limit=1000)) == before + 1
+
+
+def test_the_client_and_the_pages_of_an_execution_tell_of_it(scene: Scene) -> None:
+    """`study.reproduce` does what the command does; `show` and `why` of the execution list the verdicts."""
+    study = Study(scene.session)
+    execution = scene.record("--ridge", "0.2")
+    found = study.reproduce(execution, params={"ridge": 5.0}, source=str(scene.code), why="What if?")
+    assert (found.verdict.cause, found.why) == ("parameters", "What if?")
+    told = "different because of the parameters (same environment)"
+    assert told in [fact.value for fact in study.show(execution).facts]
+    assert told in [point.answer for point in study.why(execution).points]
+    with pytest.raises(InvalidInput, match="no seeds"):
+        study.reproduce(execution, seeds=3)
 
 
 def test_code_that_asks_for_other_data_is_refused(scene: Scene) -> None:

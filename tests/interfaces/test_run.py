@@ -18,6 +18,7 @@ from commonground.interfaces.client.tracking import track
 from commonground.operations.delivery import sync
 from commonground.operations.execution_reading import ExecutionRecord
 from commonground.operations.session import Session
+from commonground.operations.studies import open_study
 from commonground.structure import tables
 from commonground.structure.execution_states import Status
 from commonground.structure.selectors import median, newest
@@ -200,6 +201,7 @@ def test_computed_values_have_the_execution_as_origin(lungs: Session) -> None:
     record = record_of(lungs, run)
     ((edge, _),) = record.outputs
     assert (edge.details["feature"], edge.details["values"]) == ("predicted", 4)
+    assert record.outputs[0][1].name == "Nodule.predicted"
     lungs.write("dataset create", name="scored", type="Nodule", keys=["a", "b"], features=["predicted"])
     lungs.write("dataset release", dataset="scored")
     with lungs.reading() as on:
@@ -300,6 +302,30 @@ def test_a_start_without_a_catalogue_is_delivered_later(
     record = record_of(session, run)
     assert (record.intent, record.execution.status) == ("offline", Status.FINISHED)
     assert outputs_of(session, record) == {"model.bin": b"weights"}
+
+
+def test_a_spool_in_the_home_folder_is_found(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that could not write into the study keeps its spool with the person; any later `cg sync` delivers it."""
+
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    study, moved = tmp_path / "study", tmp_path / "moved"
+    study.rename(moved)
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "commit", unreachable)
+        with Run(session, intent="offline") as run:
+            run.log({"auc": 0.5})
+    assert run.folder.is_relative_to(tmp_path / "state")
+    shutil.rmtree(study, ignore_errors=True)
+    moved.rename(study)
+    later = open_study(study)
+    assert [one.outcome for one in sync(later)] == ["delivered"]
+    record = record_of(later, run)
+    later.ground.close()
+    assert (record.intent, record.metrics["auc"].points) == ("offline", 1)
+    assert not run.folder.exists()
 
 
 def test_a_fork_does_not_log_twice(session: Session) -> None:

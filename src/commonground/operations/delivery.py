@@ -49,13 +49,13 @@ class Delivered:
     """How many metric points its spool held."""
 
 
-def sync(session: Session, *, also: tuple[Path, ...] = ()) -> list[Delivered]:
+def sync(session: Session) -> list[Delivered]:
     """Deliver every spool whose run has ended or whose process is gone, and close executions left without one.
 
-    `also` names more folders with spools, such as the one of this person that is used when a study is out of reach.
+    Spools lie in the study, or in a folder of this person if the study was out of reach when the run began.
     """
     done: list[Delivered] = []
-    for spools in (session.ground.spool_folder, *also):
+    for spools in (session.ground.spool_folder, run_spool.away_folder(session.ground.facts["study"])):
         for rid, folder in run_spool.list_folders(spools):
             done.append(_deliver_folder(session, rid, folder))
     seen = {one.execution for one in done}

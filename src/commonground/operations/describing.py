@@ -32,6 +32,7 @@ from commonground.structure import (
 )
 from commonground.structure.column_types import Holds, show
 from commonground.structure.former_names import list_former_names
+from commonground.structure.lineage import list_reproductions, told_of
 from commonground.structure.withdrawals import find_withdrawn
 
 MANY = 12
@@ -193,6 +194,7 @@ def _execution(on: Reading, rid: Rid) -> list[Fact]:
         facts.append(Fact("more parameters", len(told) - MANY))
     measured = metrics.list_summaries(view, [rid])[rid]
     facts += [Fact(f"metric {key}", float(one_metric.value)) for key, one_metric in list(measured.items())[:MANY]]
+    facts += [Fact("reproduced", told_of(edge)) for edge in list_reproductions(view, rid)[-MANY:]]
     children = executions.list_children(view, rid)
     return [*facts, Fact("parts", len(children))] if children else facts
 

@@ -18,7 +18,7 @@ from commonground.store.changes import Change
 from commonground.store.view import View
 from commonground.structure import datasets, entities, executions, features, history, naming, parameters, workflows
 from commonground.structure.datasets import Criteria
-from commonground.structure.lineage import Edge, list_edges
+from commonground.structure.lineage import Edge, list_edges, list_reproductions, told_of
 
 MANY = 20
 
@@ -206,6 +206,8 @@ def _execution(on: Reading, rid: Rid) -> list[Point]:
     points.append(
         _point(view, "Packages", f"environment {one.environment[:12]}" if one.environment else None, began, words=False)
     )
+    for edge in list_reproductions(view, rid)[-MANY:]:
+        points.append(_point(view, "Run again", told_of(edge), history.first_change(view, edge.dst), words=False))
     if one.status != "finished":
         points.append(_point(view, f"Why it is {one.status}", one.reason, began, words=False))
     return points

@@ -30,12 +30,11 @@ from commonground.structure.environment import Environment
 from commonground.structure.execution_states import Status
 from commonground.structure.executions import Execution
 from commonground.structure.features import get_feature, read_values
-from commonground.structure.lineage import Edge, add_edges, list_edges
+from commonground.structure.lineage import REPRODUCES, Edge, add_edges, list_edges
 from commonground.structure.parameters import find_seeds
 from commonground.structure.people import name_raters
 from commonground.structure.verdicts import Conditions, Figures, Scalar, Verdict
 
-REPRODUCES = "reproduces"
 VALUES = "values"
 NOT_COMPARED = frozenset({"log", "cells"})
 HASH_SEED = "PYTHONHASHSEED"

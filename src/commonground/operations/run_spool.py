@@ -165,6 +165,12 @@ def folder_of(spools: Path, execution: Rid) -> Path:
     return spools / show_rid(execution)
 
 
+def away_folder(study: str) -> Path:
+    """The folder of this person for spools of a study that is out of reach; it may not be there."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return state / "commonground" / "spool" / study
+
+
 def list_folders(spools: Path) -> list[tuple[Rid, Path]]:
     """The executions that have a spool here, in the order in which they began."""
     found = []

@@ -25,7 +25,7 @@ from commonground.store.view import View
 from commonground.structure import tables
 from commonground.structure.tables import edge
 
-USED, PRODUCED, VALUES = "used", "produced", "values"
+USED, PRODUCED, VALUES, REPRODUCES = "used", "produced", "values", "reproduces"
 Direction = Literal["up", "down"]
 MOST = 10_000
 PART = 500
@@ -120,6 +120,19 @@ def list_edges(view: View, *, src: Rid | None = None, dst: Rid | None = None) ->
     return [_edge(row) for row in view.list_rows(edge, *conditions)]
 
 
+def list_reproductions(view: View, execution: Rid) -> list[Edge]:
+    """The times that an execution was run again on purpose, the oldest first."""
+    return [one for one in list_edges(view, src=execution) if one.relation == REPRODUCES]
+
+
+def told_of(reproduction: Edge) -> str:
+    """What a reproduction came to, in a line: different because of the seed (same environment)."""
+    details = reproduction.details
+    cause = f" because of the {details['cause']}" if details.get("cause") else ""
+    level = f" ({details['level']})" if details.get("level") else ""
+    return f"{details['outcome']}{cause}{level}"
+
+
 def list_edges_among(view: View, rids: Sequence[Rid], direction: Direction) -> list[Edge]:
     """The edges that arrive at (up) or leave (down) any of these things."""
     column = edge.c.dst if direction == "up" else edge.c.src
@@ -207,6 +220,14 @@ def describe(view: View, rids: Sequence[Rid]) -> dict[Rid, Named]:
         )
         for row in view.rows(versions):
             found[row.rid] = Named(row.rid, Kind.VERSION, f"{row.name}@{row.number}", None)
+        feature, entity_type = tables.feature, tables.entity_type
+        features = (
+            sa.select(feature.c.rid, feature.c.name, entity_type.c.name.label("of"))
+            .join(entity_type, entity_type.c.rid == feature.c.type)
+            .where(feature.c.rid.in_(part), view.visible(feature), view.visible(entity_type))
+        )
+        for row in view.rows(features):
+            found[row.rid] = Named(row.rid, Kind.FEATURE, f"{row.of}.{row.name}", None)
     for rid in rids:
         if rid not in found:
             kind = _kind_of(view, rid)

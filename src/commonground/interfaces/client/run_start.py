@@ -96,13 +96,7 @@ def spool_folder(session: Session) -> Path:
     own = session.ground.spool_folder
     if os.access(own, os.W_OK | os.X_OK):
         return own
-    return away_folder(session.ground.facts["study"])
-
-
-def away_folder(study: str) -> Path:
-    """The folder of this person for spools of a study that is out of reach."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    folder = state / "commonground" / "spool" / study
+    folder = run_spool.away_folder(session.ground.facts["study"])
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
 

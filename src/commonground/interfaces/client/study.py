@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import pyarrow as pa
 
+from commonground.errors import InvalidInput
 from commonground.exchange.samples import Samples
 from commonground.identity import Rid
 from commonground.interfaces.client.assets import Assets
@@ -21,6 +24,7 @@ from commonground.interfaces.client.run import Run
 from commonground.interfaces.client.tracking import track
 from commonground.operations.frames import read_frame
 from commonground.operations.plans import Committed, Plan
+from commonground.operations.reproducing import Reproduction
 from commonground.operations.samples import make_samples
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
@@ -146,6 +150,29 @@ class Study:
     def track(self, **asked: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:  # noqa: ANN401 - what `run` takes
         """A decorator that makes each call of a function a run, with its arguments as parameters."""
         return track(functools.partial(Run, self.session), **asked)
+
+    def reproduce(
+        self,
+        execution: Rid | str,
+        *,
+        why: str | None = None,
+        **asked: Any,  # noqa: ANN401 - the fields of `reproduce_command.Asked`
+    ) -> Reproduction:
+        """Run an execution again and keep the verdict, as `cg reproduce` does.
+
+        `asked` says what is to be otherwise (data, params, present_code, present_packages, python), where the code is
+        (source), and how to judge (times, tolerance, ignored, keep). Raises NotFound, Ambiguous, Conflict or
+        InvalidInput for a request that cannot be carried out; whatever else goes wrong is a verdict.
+        """
+        # The command's module needs this one: what is run again is a run.
+        command = importlib.import_module("commonground.interfaces.reproduce_command")
+        known = sorted(one.name for one in dataclasses.fields(command.Asked))
+        if unknown := sorted(asked.keys() - set(known)):
+            raise InvalidInput(f"A reproduction has no {', '.join(unknown)}.", todo=f"It has {', '.join(known)}.")
+        source = asked.pop("source", None)
+        wanted = command.Asked(**asked, source=Path(source) if source is not None else None)
+        found: Reproduction = command.reproduce(self.session, execution, wanted, why=why)
+        return found
 
     def why(self, what: str) -> Any:  # noqa: ANN401 - see operations/reading.py
         """What was recorded of why a thing is as it is, and what was not."""
