@@ -50,3 +50,15 @@ def test_sqlite_tables_are_strict(database):
     statement = "INSERT INTO edge (rid, src, dst, relation, salt, since) VALUES (1, 'text', 1, 'x', '', 1)"
     with pytest.raises(Exception, match=r"rule of its table|invalid input syntax"), database.write() as connection:
         connection.exec_driver_sql(statement)
+
+
+def test_an_index_of_living_rows_is_of_these_only(postgres_url: str) -> None:
+    """On PostgreSQL, too, a name may be used again once its first bearer has ended: the index has a condition."""
+    engine = sa.create_engine(postgres_url.replace("postgresql://", "postgresql+psycopg://"))
+    table = schema.temporal("bearer", [schema.Field("name", "text")], unique=["name"], into=sa.MetaData())
+    with engine.begin() as connection:
+        table.create(connection)
+        told = connection.execute(sa.text("SELECT indexdef FROM pg_indexes WHERE indexname = 'ux_bearer_live'"))
+        assert "WHERE (until IS NULL)" in told.scalar_one()
+        table.drop(connection)
+    engine.dispose()

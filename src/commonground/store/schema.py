@@ -58,8 +58,21 @@ class Field:
     """Whether it is looked up by."""
 
 
+WHERE = "where"
+"""Under this word the info of an index has the condition of the rows that it is of."""
+
+
 def _columns(fields: Sequence[Field]) -> list[sa.Column[object]]:
     return [sa.Column(field.name, SQL_TYPES[field.type], nullable=not field.required) for field in fields]
+
+
+@sa.event.listens_for(sa.Table, "before_create")
+def _limit_indexes(table: sa.Table, connection: sa.Connection, **_: object) -> None:
+    """Tell PostgreSQL which rows an index is of; said any earlier, SQLAlchemy would load its dialect for everybody."""
+    if connection.dialect.name == "postgresql":
+        for index in table.indexes:
+            if WHERE in index.info:
+                index.dialect_options["postgresql"]["where"] = index.info[WHERE]
 
 
 def temporal(
@@ -89,14 +102,14 @@ def temporal(
     sa.Index(f"ux_{name}_rid_since", table.c.rid, table.c.since, unique=True)
     sa.Index(f"ix_{name}_since", table.c.since)
     ended = table.c.until.is_not(None)
-    sa.Index(f"ix_{name}_until", table.c.until, sqlite_where=ended, postgresql_where=ended)
+    sa.Index(f"ix_{name}_until", table.c.until, sqlite_where=ended, info={WHERE: ended})
     for field in fields:
         if field.indexed:
             sa.Index(f"ix_{name}_{field.name}", table.c[field.name], table.c.since)
     if unique:
         live = table.c.until.is_(None)
         columns = [table.c[column] for column in unique]
-        sa.Index(f"ux_{name}_live", *columns, unique=True, sqlite_where=live, postgresql_where=live)
+        sa.Index(f"ux_{name}_live", *columns, unique=True, sqlite_where=live, info={WHERE: live})
     return table
 
 
