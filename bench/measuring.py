@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+UNUSUAL = ("PYTHONDONTWRITEBYTECODE",)
+"""Settings that a measured process does not inherit: without its byte code kept, each would compile all anew."""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.measuring import say
+from bench.measuring import UNUSUAL, say
 
 VERSIONS = {"mlflow": "mlflow-skinny==3.17.2", "dvc": "dvc==3.67.1", "lamindb": "lamindb==2.12.1"}
 BESIDES = {"mlflow": ("sqlalchemy", "alembic", "sqlparse")}
@@ -30,7 +30,8 @@ def run_peer(name: str, task: str, folder: Path, *, seconds: int = 600, **given:
     home.mkdir(exist_ok=True)
     quiet = {"DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "GIT_CONFIG_NOSYSTEM": "1"}
     environment = {**os.environ, "HOME": str(home), **quiet}
-    environment.pop("PYTHONPATH", None)
+    for word in ("PYTHONPATH", *UNUSUAL):
+        environment.pop(word, None)
     command = [str(python), str(HERE / f"peer_{name}.py"), task, json.dumps(given)]
     work = folder / "work"
     work.mkdir(exist_ok=True)

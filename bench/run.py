@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.bench_place import Bench
-from bench.measuring import ROOT, machine_facts, say
+from bench.measuring import ROOT, UNUSUAL, machine_facts, say
 from bench.report import print_rows, write_json, write_page
 
 CASES = {
@@ -86,7 +86,8 @@ def _all(asked: argparse.Namespace) -> int:
 def _in_child(name: str, size: str) -> tuple[list[dict[str, Any]], str]:
     folder = Path(tempfile.mkdtemp(prefix="cg-bench-"))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    environment.pop("CG_TEST_RUN", None)
+    for word in ("CG_TEST_RUN", *UNUSUAL):
+        environment.pop(word, None)
     command = [sys.executable, "-m", "bench.run", "--case", name, str(folder), size]
     try:
         done = subprocess.run(command, cwd=ROOT, env=environment, timeout=SECONDS, check=False)

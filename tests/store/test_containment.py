@@ -84,6 +84,16 @@ def test_all_faults_come_at_once():
     assert len(caught.value.faults) == 3
 
 
+@given(st.lists(st.sampled_from(["a", ".", "..", "...", "", " ", "é", "\\", "\n", "x" * 255, "x" * 256]), max_size=4))
+def test_the_quick_way_refuses_what_the_rules_refuse(parts):
+    """A name of printable ASCII that is taken without looking at the rules breaks none of them."""
+    name = "/".join(parts)
+    broken = not name or any(
+        part in {"", ".", ".."} or "\\" in part or len(part.encode()) > 255 for part in name.split("/")
+    )
+    assert (containment.fault_of(name) is not None) is broken
+
+
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="/\\\0"), min_size=1, max_size=3), max_size=8))
 def test_names_that_are_taken_together_differ_on_every_disk(names):
     """A list is taken only if no two names are equal without case and in any Unicode form."""

@@ -199,7 +199,7 @@ def _write_out(inside: Inside, parts: Parts, digest: str, place: str, mode: Mode
     point("blobs.check_out")
     if mode == "hardlink" and _link_out(inside, parts, digest, place):
         return
-    target = inside.folder.joinpath(*parts)
+    target = f"{inside.folder}/{'/'.join(parts)}"
     writing = inside.create(parts)
     try:
         copy_verified(digest, place, writing, target, share=mode != "copy")

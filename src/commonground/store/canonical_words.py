@@ -83,7 +83,7 @@ def listed(column: Column) -> Listed:
     words: list[int] = []
     tails: list[bytes] = []
     faults: list[str] = []
-    written = _WRITTEN[column.type]
+    written = WRITTEN[column.type]
     for row, value in enumerate(_values(column)):
         word, tail = 0, b""
         if value is not None:
@@ -228,7 +228,7 @@ def _written_bytes(value: object) -> tuple[int, bytes]:
     return len(tail), tail
 
 
-_WRITTEN: dict[ColumnType, Callable[[object], tuple[int, bytes]]] = {
+WRITTEN: dict[ColumnType, Callable[[object], tuple[int, bytes]]] = {
     "int": _whole,
     "instant": _whole,
     "bool": _boolean,
@@ -236,3 +236,4 @@ _WRITTEN: dict[ColumnType, Callable[[object], tuple[int, bytes]]] = {
     "text": _written_text,
     "bytes": _written_bytes,
 }
+"""By type: a value as its word and tail; raises TypeError or ValueError for one that does not fit."""

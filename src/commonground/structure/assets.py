@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
+from commonground.store.bulk_reading import read_tuples
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
@@ -95,8 +96,8 @@ def find_series(view: View, name: str, *, before: Rid | None = None) -> Asset | 
 def list_files(view: View, series: Rid) -> list[tuple[str, str, int]]:
     """The files of a series: path, digest, bytes, by path."""
     selected = view.live_batches(tables.asset_file, series).subquery()
-    rows = view.rows(sa.select(selected.c.path, selected.c.digest, selected.c.size).order_by(selected.c.ordinal))
-    return [(row.path, row.digest, row.size) for row in rows]
+    listed = sa.select(selected.c.path, selected.c.digest, selected.c.size).order_by(selected.c.ordinal)
+    return list(read_tuples(view, listed))
 
 
 def add_assets(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
