@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from commonground.errors import InvalidInput, NotFound
+from commonground.operations.executions import finish_plan
 from commonground.operations.frames import read_frame
 from commonground.operations.session import Session
 from commonground.store.verify import verify
+from commonground.structure.assets import find_series, get_asset, list_files
+from commonground.structure.stored_files import list_file_uses
 
 MARK = "ZQX-4711-secret"
 
@@ -82,3 +88,71 @@ def test_erasure_needs_a_basis_and_an_entity(session: Session, tmp_path: Path) -
         session.write("erase", type="Patient", key="nobody", basis="withdrawn consent")
     with session.reading() as on:
         assert on.view.change == before
+
+
+def keep(session: Session, content: bytes) -> int:
+    """An execution that kept values in a file, as a re-run does; the asset."""
+    start = session.write("execution start", name="again", inputs=["scans@1.0.0"]).plan
+    blob = session.ground.blobs.put_bytes(content)
+    asset, edge = session.ground.mint.many(2)
+    fields = {"rid": asset, "name": "kept.parquet", "kind": "values", "digest": blob.digest, "size": blob.size}
+    details = {"feature": "finding", "type": "Scan"}
+    execution = start.args["execution"]["rid"]
+    made = {"rid": edge, "src": execution, "dst": asset, "relation": "produced", "role": "kept", "details": details}
+    ended = {"status": "finished", "ended_at": 5}
+    session.commit(finish_plan(session.ground.mint, execution=execution, changes=ended, assets=[fields], edges=[made]))
+    return asset
+
+
+def as_file(values: dict[int, str]) -> bytes:
+    """Kept values as a Parquet file."""
+    buffer = io.BytesIO()
+    table = pa.table({"entity": list(values), "value": list(values.values())})
+    pq.write_table(table, buffer, compression="none")
+    return buffer.getvalue()
+
+
+def test_kept_values_of_a_re_run_lose_the_erased_rows(session: Session, tmp_path: Path) -> None:
+    """The file in which a re-run kept its values is written anew: the erased entity's is gone, the other's stays."""
+    fill(session, tmp_path)
+    with session.reading() as on:
+        gone, stays = read_frame(on, dataset="scans@1.0.0").table.sort_by([("key", "ascending")])["rid"].to_pylist()
+    asset = keep(session, as_file({gone: f"{MARK}?", stays: "none"}))
+    alone = keep(session, as_file({stays: "none"}))
+    with session.reading() as on:
+        untouched = get_asset(on.view, alone)
+    done = session.write("erase", type="Patient", key=MARK, basis="withdrawn consent")
+    assert done.plan.effect["files of re-runs that lose rows"] == ["kept.parquet"]
+    with session.reading() as on:
+        now = get_asset(on.view, asset)
+        table = pq.read_table(io.BytesIO(on.ground.blobs.get_bytes(now.digest)))
+        assert table.to_pylist() == [{"entity": stays, "value": "none"}]
+        assert get_asset(on.view, alone) == untouched
+    session.ground.close()
+    assert holding(session.ground.folder) == []
+    assert verify(session.ground, full=True, files=list_file_uses).intact
+
+
+def test_series_go_with_whom_they_belong_to(session: Session, tmp_path: Path) -> None:
+    """The files of a series that belongs to the erased entity are destroyed; those that another series has too stay."""
+    fill(session, tmp_path)
+    session.write("type extend", type="Scan", columns=[{"name": "slices", "holds": "asset"}])
+    shared = b"the same in both"
+    for name, own in (("first", MARK.encode()), ("second", b"of the other")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.raw").write_bytes(own)
+        (tmp_path / name / "2.raw").write_bytes(shared)
+        session.write("asset add", path=tmp_path / name)
+        with session.reading() as on:
+            series = find_series(on.view, name)
+        assert series is not None
+        key = f"{MARK}-1" if name == "first" else "other-1"
+        session.write("entity upsert", type="Scan", keys=[key], columns={"slices": [series.rid]})
+    session.write("erase", type="Patient", key=MARK, basis="withdrawn consent")
+    with session.reading() as on:
+        assert find_series(on.view, "first") is None
+        assert [path for path, _, _ in list_files(on.view, series.rid)] == ["1.raw", "2.raw"]
+        assert on.ground.blobs.get_bytes(list_files(on.view, series.rid)[1][1]) == shared
+    session.ground.close()
+    assert holding(session.ground.folder) == []
+    assert verify(session.ground, full=True, files=list_file_uses).intact
