@@ -49,6 +49,7 @@ def study(session: Session) -> Session:
         ],
     )
     session.write("dataset create", name="none")
+    session.write("execution start", name="r")
     session.write("entity upsert", type="Patient", keys=["p1"], columns={"born": ["1950"]})
     session.write("entity upsert", type="Eye", keys=["e1"], columns={"patient": ["p1"], "side": ["left"]})
     session.write("feature add", name="grade", type="Eye", holds="int", lowest=0, highest=4, ordered=True)
@@ -161,6 +162,16 @@ CASES: dict[str, tuple[type[CommonGroundError], str, Callable[[Session, Path], o
         InvalidInput,
         "no least",
         lambda s, _: s.write("feature add", name="x", type="Eye", holds="text", lowest=1),
+    ),
+    "unknown end of a run": (
+        InvalidInput,
+        "none of",
+        lambda s, _: s.write("execution finish", execution="r", status="x"),
+    ),
+    "metric that is no number": (
+        InvalidInput,
+        "no number",
+        lambda s, _: s.write("execution finish", execution="r", metrics={"auc": "high"}),
     ),
     "unknown role": (InvalidInput, "none of", lambda s, _: s.write("person add", name="Somebody", role="king")),
     "reason with a NUL": (InvalidInput, "NUL", lambda s, _: s.write("person add", name="Somebody", why="a\0b")),

@@ -96,7 +96,7 @@ def format_value(value: Any) -> str:  # noqa: ANN401 - any plain value
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.15g}"
     if isinstance(value, str):
         return value
     return "none" if value is None else json.dumps(value, ensure_ascii=False)

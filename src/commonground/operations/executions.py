@@ -233,7 +233,14 @@ def plan_finish(
     """End an execution that was begun by hand."""
     found = pick_execution(on, execution)
     now = on.ground.clock()
-    points: list[Point] = [(key, 0, now, float(value)) for key, value in (metrics or {}).items()]
+    if status not in set(Status):
+        raise InvalidInput(f"{status!r} is none of {', '.join(Status)}.")
+    points: list[Point] = []
+    for key, value in (metrics or {}).items():
+        try:
+            points.append((clean_name(key, "metric's name"), 0, now, float(value)))
+        except (TypeError, ValueError):
+            raise InvalidInput(f"The metric {key} is no number: {value!r}.") from None
     changes = {"status": status, "reason": reason, "ended_at": now if ended_at is None else ended_at}
     return finish_plan(
         on.ground.mint,
