@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 
-from commonground.errors import InvalidInput, NotFound
+from commonground.errors import InvalidInput, NotFound, StorageError
+from commonground.identity import show_rid
+from commonground.operations import doctor
+from commonground.operations.completing import DENY_LIST, complete_erasures
 from commonground.operations.executions import finish_plan
 from commonground.operations.frames import read_frame
 from commonground.operations.session import Session
+from commonground.operations.studies import create_study, open_study
+from commonground.operations.waiting import has_unfinished_erasure
+from commonground.store import batches, faults, schema, sqlite_driver
 from commonground.store.verify import verify
+from commonground.structure import entities
 from commonground.structure.assets import find_series, get_asset, list_files
 from commonground.structure.stored_files import list_file_uses
+from commonground.structure.tables import value_text
 
 MARK = "ZQX-4711-secret"
 
@@ -156,3 +166,77 @@ def test_series_go_with_whom_they_belong_to(session: Session, tmp_path: Path) ->
     session.ground.close()
     assert holding(session.ground.folder) == []
     assert verify(session.ground, full=True, files=list_file_uses).intact
+
+
+def test_an_erasure_that_was_cut_off_is_finished_by_whoever_comes_next(session: Session, tmp_path: Path) -> None:
+    """Cut off before anything is destroyed, it is pending, told, and done when the study is opened."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    fill(session, inbox)
+    plan = session.plan("erase", type="Patient", key=MARK, basis="withdrawn consent")
+    with faults.planned("files.unlink:1:eio"), pytest.raises(StorageError):
+        session.commit(plan)
+    assert has_unfinished_erasure(session.ground)
+    study = session.ground.folder
+    assert [one.about for one in doctor.examine(study.parent) if "erasure" in one.about] == ["erasure"]
+    assert holding(study)
+    session.ground.close()
+    again = open_study(study.parent, person="Tester")
+    assert not has_unfinished_erasure(again.ground)
+    again.ground.close()
+    assert holding(study) == []
+    assert show_rid(plan.id) in (study / DENY_LIST).read_text()
+
+
+def test_a_file_that_is_recorded_again_is_not_destroyed(session: Session, tmp_path: Path) -> None:
+    """What somebody adds anew between the change of an erasure and its end is kept."""
+    fill(session, tmp_path)
+    table = tmp_path / "patients.csv"
+    with faults.planned("files.unlink:1:eio"), pytest.raises(StorageError):
+        session.write("erase", type="Patient", key=MARK, basis="wrong upload")
+    session.write("asset add", path=table)
+    assert complete_erasures(session.ground)
+    assert session.read("verify", full=True).faults == []
+
+
+def test_rows_that_a_killed_import_left_do_not_hinder_an_erasure(session: Session, tmp_path: Path) -> None:
+    """Staged values of a process that has ended are no part of the record: they are destroyed with the rest."""
+    fill(session, tmp_path)
+    with session.reading() as on:
+        (rid,) = entities.find_keys(on.view, entities.get_type(on.view, "Scan"), [f"{MARK}-1"]).values()
+    batches.stage(session.ground.database, value_text, 71, {"entity": [rid], "value": [MARK]})
+    with session.ground.database.write() as connection:
+        (mark,) = connection.execute(sa.select(schema.staging.c.process)).scalars()
+        dead = json.dumps({**json.loads(mark), "pid": 2**22 + 7, "start": 12345})
+        connection.execute(sa.update(schema.staging).values(process=dead))
+    session.write("erase", type="Patient", key=MARK, basis="withdrawn consent")
+    with session.ground.database.read() as connection:
+        assert connection.execute(sa.select(value_text.c.value).where(value_text.c.value == MARK)).all() == []
+    assert session.read("verify", full=True).intact
+
+
+def test_an_erasure_is_not_finished_while_the_log_cannot_be_emptied(tmp_path: Path) -> None:
+    """As long as another program reads the old state, its pages stay in the log, and the erasure stays pending."""
+    session = create_study(tmp_path / "study", name="Test study", person="Tester")
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    fill(session, inbox)
+    driver = sqlite_driver.load_driver()
+    reader = driver.connect(str(session.ground.database.path), isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM change").fetchone()
+    before = sqlite_driver.PRAGMAS
+    try:
+        sqlite_driver.PRAGMAS = tuple(each.replace("30000", "50") for each in before)
+        session.ground.close()
+        session = open_study(tmp_path / "study", person="Tester")
+        session.write("erase", type="Patient", key=MARK, basis="withdrawn consent")
+    finally:
+        sqlite_driver.PRAGMAS = before
+    assert has_unfinished_erasure(session.ground)
+    reader.execute("ROLLBACK")
+    reader.close()
+    assert complete_erasures(session.ground)
+    assert not has_unfinished_erasure(session.ground)
+    assert holding(session.ground.folder) == []
+    session.ground.close()

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from commonground.errors import InvalidInput, NotAllowed, NotFound
-from commonground.operations import doctor, restoring, upkeep
+from commonground.operations import collecting, doctor, restoring
 from commonground.operations.frames import read_frame
 from commonground.operations.plans import Role
 from commonground.operations.session import Session
@@ -107,7 +107,7 @@ def test_an_erasure_made_after_the_backup_is_made_again(filled, tmp_path):
     """Restored with today's list of erasures, a patient erased since is erased again, and the rest is whole."""
     filled.read("backup", folder=str(tmp_path / "copy"), check=False)
     filled.write("erase", type="Patient", key="b", basis="withdrawn consent")
-    listed = filled.ground.folder / restoring.ERASED
+    listed = filled.ground.folder / restoring.DENY_LIST
     assert listed.exists()
     done = restoring.restore_study(tmp_path / "copy", tmp_path / "to", erased=listed)
     assert done.erased_again == 1
@@ -161,11 +161,11 @@ def test_gc_removes_batches_of_dead_processes_only(filled):
         for batch, text in ((72, dead), (73, away)):
             statement = sa.update(schema.staging).where(schema.staging.c.batch == batch).values(process=text)
             connection.execute(statement)
-    assert [(one.batch, one.alive) for one in upkeep.list_orphans(filled.ground)] == [
+    assert [(one.batch, one.alive) for one in collecting.list_orphans(filled.ground)] == [
         (71, True), (72, False), (73, None),
     ]  # fmt: skip
     assert filled.read("gc").batches == 1
-    assert [one.batch for one in upkeep.list_orphans(filled.ground)] == [71, 73]
+    assert [one.batch for one in collecting.list_orphans(filled.ground)] == [71, 73]
 
 
 def states(folder):

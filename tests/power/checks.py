@@ -27,7 +27,7 @@ FEW_FILES = 25
 def blobs_are_kept(image: Image) -> list[str]:
     """Every name is that of its bytes; every acknowledged blob is there, until a sweep that left it out began."""
     there = {found[1] + found[2] for name in image.files if (found := BLOB.search(name))}
-    faults = [f"the blob {name[-8:]} has wrong bytes" for name in image.files if _is_wrong_blob(image, name)]
+    faults = [f"the blob {name[-8:]} has wrong bytes" for name in image.files if is_wrong_blob(image, name)]
     promised: set[str] = set()
     for promise in image.acknowledged:
         # From the moment at which a sweep is announced, only what it keeps is promised.
@@ -103,7 +103,7 @@ def catalogue_is_kept(image: Image) -> list[str]:
         return []
     wanted = {promise["asset"]: promise["files"] for promise in image.acknowledged if "asset" in promise}
     blobs = {found[1] + found[2] for name in image.files if (found := BLOB.search(name))}
-    faults = [f"the blob {name[-8:]} has wrong bytes" for name in image.files if _is_wrong_blob(image, name)]
+    faults = [f"the blob {name[-8:]} has wrong bytes" for name in image.files if is_wrong_blob(image, name)]
 
     def look(place: Path) -> list[str]:
         session = open_study(place / "study", person="Tester")
@@ -124,7 +124,8 @@ def catalogue_is_kept(image: Image) -> list[str]:
     return faults + in_a_folder(image, look)
 
 
-def _is_wrong_blob(image: Image, name: str) -> bool:
+def is_wrong_blob(image: Image, name: str) -> bool:
+    """Whether a name of the blob store leads to other bytes than it says."""
     found = BLOB.search(name)
     return found is not None and hashlib.sha256(image.files[name]).hexdigest() != found[1] + found[2]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from commonground.operations.output_log import cells_asset, log_asset
 from commonground.operations.run_spool import Gathered, RunWriter
 from commonground.operations.session import Session
 from commonground.operations.values import write_values
+from commonground.operations.waiting import has_unfinished_erasure
 from commonground.store.faults import point
 from commonground.store.processes import ProcessMark, process_alive, this_process
 from commonground.store.spool import SpoolWriter, read
@@ -52,10 +53,15 @@ class Delivered:
 def sync(session: Session) -> list[Delivered]:
     """Deliver every spool whose run has ended or whose process is gone, and close executions left without one.
 
+    Erasures that were cut off are finished first.
     Spools lie in the study, or in a folder of this person if the study was out of reach when the run began.
     """
     done: list[Delivered] = []
+    if has_unfinished_erasure(session.ground):
+        # It reads and writes Parquet files, so it is loaded when it is needed.
+        importlib.import_module("commonground.operations.completing").complete_erasures(session.ground)
     for spools in (session.ground.spool_folder, run_spool.away_folder(session.ground.facts["study"])):
+        run_spool.sweep(spools)
         for rid, folder in run_spool.list_folders(spools):
             done.append(_deliver_folder(session, rid, folder))
     seen = {one.execution for one in done}
@@ -88,7 +94,7 @@ def finish(
         writer.close()
         raise
     writer.discard()
-    shutil.rmtree(folder, ignore_errors=True)
+    run_spool.remove(folder)
     return gathered
 
 
@@ -120,17 +126,17 @@ def _deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
             point("deliver.before")
             if gathered.final is None and gathered.start is not None and _has_ended(gathered.start):
                 deliver_start(session, gathered)
-                shutil.rmtree(folder, ignore_errors=True)
+                run_spool.remove(folder)
                 return Delivered(rid, gathered.start["args"]["execution"]["status"], "delivered")
             if gathered.start is None and not _is_known(session, rid):
                 if not gathered.nothing:
                     raise _stray(rid)
-                shutil.rmtree(folder, ignore_errors=True)
+                run_spool.remove(folder)
                 return Delivered(rid, None, "cut off before it had begun")
             final = _complete(session, gathered, gathered.final or _write_final(session, gathered))
             _commit(session, gathered, final)
             point("deliver.after")
-            shutil.rmtree(folder, ignore_errors=True)
+            run_spool.remove(folder)
             return Delivered(rid, str(final["status"]), "delivered", len(gathered.points))
     except CommonGroundError as error:
         return Delivered(rid, None, str(error))

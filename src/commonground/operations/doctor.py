@@ -13,7 +13,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from commonground.errors import CommonGroundError
-from commonground.operations.upkeep import age_days, list_backups, list_orphans
+from commonground.operations.collecting import list_orphans
+from commonground.operations.upkeep import age_days, list_backups
+from commonground.operations.waiting import has_unfinished_erasure
 from commonground.store import ground as place
 from commonground.store import schema, sqlite_driver
 from commonground.store.ground import Ground
@@ -169,6 +171,8 @@ def _backups(opened: Ground) -> Iterator[Finding]:
 def _unfinished(opened: Ground) -> Iterator[Finding]:
     with opened.view() as view:
         leases = list_leases(view)
+    if has_unfinished_erasure(opened):
+        yield Finding(LOOK, "erasure", "an erasure was cut off or hindered", "`cg sync` finishes it.")
     for lease in leases:
         mark = lease.process
         alive = process_alive(mark["pid"], mark["start"], mark["boot_id"], mark["host"])

@@ -10,7 +10,6 @@ backup.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,15 +20,15 @@ import sqlalchemy as sa
 
 from commonground.errors import Conflict, InvalidInput, NotFound
 from commonground.identity import Rid, show_rid
-from commonground.operations.assets import CACHE
+from commonground.operations.completing import FREE_SPACE, complete_erasures
 from commonground.operations.plans import Plan, Reading
-from commonground.operations.upkeep import collect
-from commonground.store import batches, changes, files, schema, text_index
+from commonground.store import batches, changes, schema, text_index
 from commonground.store.blobs import BlobStore
 from commonground.store.bulk import insert_rows
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
+from commonground.store.workspaces import workspace
 from commonground.structure import entities, lineage, parts, tables
 from commonground.structure.assets import SERIES
 from commonground.structure.datasets import Version, list_every_version
@@ -46,7 +45,6 @@ from commonground.structure.erasure import (
 from commonground.structure.parts import Sealed
 from commonground.structure.versions import list_types, load_manifest
 
-DENY_LIST = "erased.jsonl"
 GONE = "erased"
 """Stands where the digest of a destroyed file stood."""
 
@@ -145,8 +143,7 @@ def recheck_erase(ground: Ground, view: View, plan: Plan) -> None:
 def stage_erase(ground: Ground, plan: Plan) -> Redacted:
     """Write the redacted forms of parts and kept values, each part under a new nonce."""
     rids = {rid for listed in plan.args["entities"].values() for rid in listed}
-    ground.cache_folder.mkdir(parents=True, exist_ok=True)
-    with ground.view() as view, tempfile.TemporaryDirectory(dir=ground.cache_folder) as place:
+    with ground.view() as view, workspace(ground.cache_folder) as place:
         written = Redacted()
         done: set[str] = set()
         for version in list_every_version(view):
@@ -155,12 +152,12 @@ def stage_erase(ground: Ground, plan: Plan) -> Redacted:
                 if part.blob not in done:
                     done.add(part.blob)
                     table = manifest.get_table(part.table)
-                    if one := _redact_part(ground.blobs, part.blob, table, rids, Path(place) / "part"):
+                    if one := _redact_part(ground.blobs, part.blob, table, rids, place / "part"):
                         written.parts.append(one)
         for asset, _, left in find_kept_values(view, ground.blobs, rids):
             if asset.rid in plan.args["kept values"]:
-                pq.write_table(left, Path(place) / "values")
-                info = ground.blobs.put_file(Path(place) / "values")
+                pq.write_table(left, place / "values")
+                info = ground.blobs.put_file(place / "values")
                 written.values[asset.rid] = (info.digest, info.size)
     return written
 
@@ -205,7 +202,7 @@ def apply_erase(tx: Transaction, plan: Plan, redacted: Redacted) -> None:
     )
     parts.forget_parts(tx.connection, [one.blob for one in redacted.parts])
     parts.keep_parts(tx.connection, [one.now for one in redacted.parts])
-    everything = sorted(doomed | {one.blob for one in redacted.parts})
+    everything = [*sorted(doomed | {one.blob for one in redacted.parts}), f"{FREE_SPACE}{tx.change}"]
     tx.connection.execute(sa.delete(tables.doomed).where(tables.doomed.c.blob.in_(everything)))
     insert_rows(tx.connection, tables.doomed, ["blob"], [(blob,) for blob in everything])
 
@@ -251,37 +248,8 @@ def _without_digests(row: dict[str, Any], digests: set[str]) -> dict[str, Any]:
 
 def finish_erase(ground: Ground, plan: Plan) -> None:
     """After the change: destroy the files and the free space, and remember what may never come back."""
-    remember(ground, plan)
+    del plan
     complete_erasures(ground)
-    # A release that failed leaves parts that no version names; the content may stand in one of them.
-    collect(ground)
-
-
-def complete_erasures(ground: Ground) -> int:
-    """Destroy the files that committed erasures left behind, if any; also after an interruption."""
-    with ground.database.read() as connection:
-        blobs = list(connection.execute(sa.select(tables.doomed.c.blob)).scalars())
-    ground.blobs.erase(blobs)
-    # It tells the digests of files that were added from outside, destroyed ones too.
-    (ground.cache_folder / CACHE).unlink(missing_ok=True)
-    with ground.database.write() as connection:
-        connection.execute(sa.delete(tables.doomed).where(tables.doomed.c.blob.in_(blobs)))
-    ground.database.scrub()
-    return len(blobs)
-
-
-def remember(ground: Ground, plan: Plan) -> None:
-    """Add the erasure to the list beside the study, which holds ids only."""
-    entry = {
-        "plan": show_rid(plan.id),
-        "basis": plan.args["basis"],
-        "entities": {place: [show_rid(rid) for rid in rids] for place, rids in plan.args["entities"].items()},
-    }
-    path = ground.folder / DENY_LIST
-    before = path.read_bytes() if path.exists() else b""
-    line = (json.dumps(entry, ensure_ascii=False) + "\n").encode()
-    if line not in before:
-        files.write_atomically(path, before + line)
 
 
 def version_name(view: View, version: Version) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +14,7 @@ from commonground.operations.plans import Plan, Reading
 from commonground.operations.sensitive import check_may
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
+from commonground.store.workspaces import workspace
 from commonground.structure import datasets, entities
 from commonground.structure.drift import (
     TableDifference,
@@ -99,14 +97,9 @@ class WrittenRelease:
 
 def stage_release(ground: Ground, plan: Plan) -> WrittenRelease:
     """Write the parts that are new and the manifest, as of the change that the plan names."""
-    ground.cache_folder.mkdir(parents=True, exist_ok=True)
-    workspace = Path(tempfile.mkdtemp(prefix="release-", dir=ground.cache_folder))
-    try:
-        with ground.view(plan.args["change"]) as view:
-            scope = measure_scope(view, plan.args["dataset"])
-            manifest, blob, new = write_manifest(view, scope, ground.blobs, workspace)
-    finally:
-        shutil.rmtree(workspace, ignore_errors=True)
+    with ground.view(plan.args["change"]) as view, workspace(ground.cache_folder) as beside:
+        scope = measure_scope(view, plan.args["dataset"])
+        manifest, blob, new = write_manifest(view, scope, ground.blobs, beside)
     raters = read_table(ground.blobs, manifest, "raters")["rid"].to_pylist()
     terms = read_table(ground.blobs, manifest, "terms")["rid"].to_pylist()
     rids = ground.mint.many(max(1, len(raters) + len(terms)))

@@ -6,21 +6,22 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from commonground.errors import BrokenFile
 from commonground.identity import Actor, Rid, read_rid
+from commonground.operations.completing import DENY_LIST
 from commonground.operations.plans import Role
 from commonground.operations.session import Session
 from commonground.store import backup as copies
 from commonground.store import ground, migrations
 from commonground.store.backup import Restored
-from commonground.store.verify import verify
+from commonground.store.ground import Ground
 from commonground.structure import entities
 from commonground.structure.stored_files import list_file_uses
 
-ERASED = "erased.jsonl"
 Progress = Callable[[str, int], None]
 
 
@@ -63,17 +64,15 @@ def restore_study(
     list in the backup is used.
     """
     listed = _read_erased(erased) if erased is not None else None
-    restored = copies.restore(source, folder, url=url, files_used=list_file_uses, progress=progress)
-    opened = ground.open_folder(folder)
-    try:
-        entries = _read_erased(opened.folder / ERASED) if listed is None else listed
-        session = Session(opened, Actor(name="restore", via="restore"), Role.OWNER)
+    again = 0
+
+    def erase_again(made: Ground) -> None:
+        nonlocal again
+        entries = _read_erased(made.folder / DENY_LIST) if listed is None else listed
+        session = Session(made, Actor(name="restore", via="restore"), Role.OWNER)
         again = sum(_erase_again(session, entry) for entry in entries)
-        if again:
-            found = verify(opened, full=True, files=list_file_uses, progress=progress)
-            restored = Restored(restored.folder, restored.change, restored.digest, found)
-    finally:
-        opened.close()
+
+    restored = copies.restore(source, folder, url=url, files_used=list_file_uses, progress=progress, finish=erase_again)
     return BroughtBack(restored, again)
 
 
@@ -124,10 +123,16 @@ def migrate_study(folder: Path, *, dry_run: bool = False, progress: Progress = _
         told = tuple(step.what for step in steps)
         if dry_run or not steps:
             return Migrated(done=False, before=before, after=migrations.NEWEST, steps=told, backup=None)
-        place = opened.folder.parent / f"backup-schema-{before}-{time.strftime('%Y%m%d-%H%M%S')}"
+        place = _new_folder(opened.folder.parent / f"backup-schema-{before}-{time.strftime('%Y%m%d-%H%M%S')}")
         made = copies.backup(opened, place, check=False, progress=progress)
         with opened.database.write() as connection:
             migrations.run(connection, migrations.plan(connection))
         return Migrated(done=True, before=before, after=migrations.NEWEST, steps=told, backup=made.folder)
     finally:
         opened.close()
+
+
+def _new_folder(wanted: Path) -> Path:
+    """The path, or the first like it that nothing has: an attempt of the same second may have been cut off."""
+    names = chain([wanted], (wanted.with_name(f"{wanted.name}-{number}") for number in count(2)))
+    return next(path for path in names if not path.exists())

@@ -20,15 +20,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from commonground.errors import StorageError
 from commonground.identity import Mint, Rid, read_rid, show_rid
 from commonground.operations.executions import finish_plan
 from commonground.operations.plans import Plan
+from commonground.store import files
 from commonground.store.collection import without_collection
+from commonground.store.faults import point
 from commonground.store.processes import ProcessMark, this_process
 from commonground.store.spool import SpoolWriter, read
 from commonground.structure.lineage import USED
@@ -38,6 +42,7 @@ from commonground.structure.parameters import Plain, StoredParam, find_seeds, re
 SUFFIX = ".spool"
 OWNER = "run-"
 """How the spool of the process begins that ends the execution."""
+GONE = ".gone-"
 START, METRIC, PARAMS, EDGE, SAID, ASSET, FACT, VALUES, CLOSE, FINAL = (
     "start", "m", "p", "edge", "said", "asset", "fact", "values", "close", "final",
 )  # fmt: skip
@@ -198,6 +203,25 @@ def find_own(folder: Path, opened: Container[Path]) -> Path | None:
         if content.header is not None and content.header.process == mark and not content.ended:
             return path
     return None
+
+
+def remove(folder: Path) -> None:
+    """Remove a spool that the catalogue has: it is gone as one, or still whole, whenever this is cut off."""
+    gone = folder.with_name(f"{GONE}{folder.name}")
+    try:
+        point("spool.discard")
+        files.rename(folder, gone)
+        files.sync_folder(folder.parent)
+    except (StorageError, OSError):
+        # It is delivered again, which changes nothing.
+        return
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def sweep(spools: Path) -> None:
+    """Remove what is left of spools that were being removed."""
+    for gone in spools.glob(f"{GONE}*"):
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def gather(folder: Path, execution: Rid) -> Gathered:

@@ -22,6 +22,7 @@ from commonground.operations.verb import Verb
 from commonground.store import batches, changes, schema
 from commonground.store.batches import StagedBatch
 from commonground.store.changes import Change
+from commonground.store.faults import point
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
@@ -185,6 +186,7 @@ def _table(bulk: Bulk) -> sa.Table:
 
 
 def _check_reads(tx: Transaction, plan: Plan) -> None:
+    point("changes.recheck")
     moved = {rid: head for rid, head in changes.heads(tx.connection, plan.reads).items() if head > plan.at}
     if moved:
         newest = changes.get_change(tx.connection, max(moved.values()))

@@ -6,16 +6,19 @@ known yet is added as a contributor when they first open the study; the one who 
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import importlib
 import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from commonground.errors import Conflict, InvalidInput, NotAllowed
+from commonground.errors import CommonGroundError, Conflict, InvalidInput, NotAllowed
 from commonground.identity import Actor, Mint, show_rid
 from commonground.operations.plans import Plan, Reading, Role
 from commonground.operations.session import Session
+from commonground.operations.waiting import has_unfinished_erasure
 from commonground.store import ground as place
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
@@ -30,12 +33,18 @@ def create_study(
 ) -> Session:
     """Make a study in a folder; whoever makes it is its owner."""
     study_name = clean_name(name or folder.resolve().name, "study's name")
-    ground = place.create(folder, name=study_name, study=show_rid(Mint().one()), url=url)
     login, shown = claimed_identity(person)
-    actor = Actor(name=shown, agent=detect_agent())
-    session = Session(ground, actor, Role.OWNER)
-    done = session.write("person add", name=shown, role="owner", logins=[login])
-    return Session(ground, Actor(done.plan.args["person"]["rid"], shown, agent=actor.agent), Role.OWNER)
+    agent = detect_agent()
+    owners = []
+
+    def begin(made: Ground) -> None:
+        # A study is never there without its owner, whenever this is cut off.
+        session = Session(made, Actor(name=shown, agent=agent), Role.OWNER)
+        done = session.write("person add", name=shown, role="owner", logins=[login])
+        owners.append(done.plan.args["person"]["rid"])
+
+    ground = place.create(folder, name=study_name, study=show_rid(Mint().one()), url=url, begin=begin)
+    return Session(ground, Actor(owners[0], shown, agent=agent), Role.OWNER)
 
 
 def open_study(folder: Path, *, person: str | None = None, via: str = "python") -> Session:
@@ -57,6 +66,10 @@ def arrive(ground: Ground, *, person: str | None = None, via: str = "python") ->
         if not known.active:
             raise NotAllowed(f"{known.name} no longer takes part in this study.", todo="Ask an owner.")
         rid, role = known.rid, Role[known.role.upper()]
+    if has_unfinished_erasure(ground):
+        # Whoever comes next finishes what was cut off. What cannot be done now, `cg doctor` tells and `cg sync` tries.
+        with contextlib.suppress(CommonGroundError):
+            importlib.import_module("commonground.operations.completing").complete_erasures(ground)
     return Session(ground, Actor(rid, shown, via=via, agent=agent), role)
 
 

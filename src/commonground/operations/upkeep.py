@@ -6,62 +6,21 @@ import contextlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from commonground.errors import InvalidInput
-from commonground.identity import Rid
+from commonground.operations.collecting import Collected, collect, measure_collection
 from commonground.operations.plans import Reading
 from commonground.store import backup as copies
-from commonground.store import batches, files, schema
+from commonground.store import files
 from commonground.store.backup import Backup
 from commonground.store.ground import Ground
-from commonground.store.processes import ProcessMark, process_alive
 from commonground.store.verify import Verification, checkpoint, verify
-from commonground.structure.stored_files import find_named, list_file_uses
+from commonground.structure.stored_files import list_file_uses
 
 BACKUPS = "backups.json"
-UNKNOWN_AFTER_S = 7 * 24 * 3600
-"""Rows staged by a process that cannot be looked at are taken for left behind after this time."""
-
 Progress = Callable[[str, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """What a collection removed, or would remove."""
-
-    done: bool
-    """Whether it was removed."""
-    files: int
-    """Files that no row of any time names."""
-    bytes: int
-    """How many bytes they have."""
-    batches: int
-    """Unfinished batches whose process has ended."""
-    named: int
-    """Files that something names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Orphan:
-    """Rows that were staged and never published."""
-
-    batch: Rid
-    """Their batch."""
-    table: str
-    """Their table."""
-    at: int
-    """When staging began, UTC microseconds."""
-    alive: bool | None
-    """Whether the process that staged them still runs; None if it ran where this one cannot look."""
-
-    def is_left(self, now: int) -> bool:
-        """Whether nobody will publish them."""
-        return self.alive is False or (self.alive is None and now - self.at > UNKNOWN_AFTER_S * 1_000_000)
 
 
 def _silent(_what: str, _more: int) -> None:
@@ -108,39 +67,7 @@ def read_backups(on: Reading) -> list[Backup]:
 
 def read_gc(on: Reading, *, dry_run: bool = False) -> Collected:
     """Remove files that no row of any time names, and rows of unfinished batches whose process has ended."""
-    return collect(on.ground, dry_run=dry_run)
-
-
-def collect(ground: Ground, *, dry_run: bool = False) -> Collected:
-    """Remove what nothing names; what another process is about to record stays."""
-    blobs = ground.blobs
-    generation = None if dry_run else blobs.begin_generation()
-    with ground.database.read() as connection:
-        named = find_named(connection, blobs)
-    left = [orphan for orphan in list_orphans(ground) if orphan.is_left(ground.clock())]
-    if generation is None:
-        unwanted = [digest for digest in blobs.iterate() if digest not in named]
-        size = sum(blobs.size(digest) for digest in unwanted)
-        return Collected(done=False, files=len(unwanted), bytes=size, batches=len(left), named=len(named))
-    for orphan in left:
-        batches.discard(ground.database, schema.metadata.tables[orphan.table], orphan.batch)
-    swept = blobs.sweep(named, generation)
-    return Collected(done=True, files=len(swept.digests), bytes=swept.size, batches=len(left), named=len(named))
-
-
-def list_orphans(ground: Ground) -> list[Orphan]:
-    """Batches that are staged and not published, with what is known of their process."""
-    with ground.database.read() as connection:
-        rows = connection.execute(sa.select(schema.staging).order_by(schema.staging.c.batch)).all()
-    return [Orphan(row.batch, row.name, row.at, _is_alive(row.process)) for row in rows]
-
-
-def _is_alive(text: str) -> bool | None:
-    try:
-        mark = ProcessMark(**json.loads(text))
-    except (TypeError, ValueError):
-        return None
-    return process_alive(mark.pid, mark.start, mark.boot_id, mark.host)
+    return measure_collection(on.ground) if dry_run else collect(on.ground)
 
 
 def remember_backup(ground: Ground, folder: Path) -> None:

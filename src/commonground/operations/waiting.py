@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from commonground.operations.session import Session
-from commonground.structure.tables import lease
+from commonground.store.ground import Ground
+from commonground.structure.tables import doomed, lease
 
 
 def needs_sync(session: Session) -> bool:
@@ -17,3 +18,9 @@ def needs_sync(session: Session) -> bool:
         pass
     with session.ground.view() as view:
         return view.first(sa.select(lease.c.execution).limit(1)) is not None
+
+
+def has_unfinished_erasure(ground: Ground) -> bool:
+    """Whether an erasure is committed, and not all that it destroys is destroyed. Cheap."""
+    with ground.database.read() as connection:
+        return connection.execute(sa.select(doomed.c.blob).limit(1)).first() is not None

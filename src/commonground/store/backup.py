@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from commonground.errors import BrokenFile, Corrupt, InvalidInput, NotFound, SchemaTooNew, SchemaTooOld
-from commonground.store import changes, files, ground, migrations, schema, table_files, tables, text_index
+from commonground.store import changes, files, ground, migrations, schema, table_files, tables, text_index, workspaces
 from commonground.store.blobs import BlobStore, DirectoryBlobs
 from commonground.store.faults import point
 from commonground.store.ground import Ground
@@ -101,7 +100,9 @@ def backup(
     Raises InvalidInput if the folder holds anything. A copy that could not be finished has no manifest.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InvalidInput(f"{target} is not empty.", todo="Name a new folder for each backup.")
+        unfinished = target.is_dir() and (target / TABLES).is_dir() and not (target / MANIFEST).exists()
+        told = f"{target} holds a copy that was not finished." if unfinished else f"{target} is not empty."
+        raise InvalidInput(told, todo=f"{'Delete it, or name' if unfinished else 'Name'} a new folder for each backup.")
     files.make_folder(target / TABLES)
     with source.blobs.holding():
         manifest = _copy_tables(source, target, progress)
@@ -212,8 +213,9 @@ def verify_backup(folder: Path, *, files_used: FileUses | None = None, progress:
     """Load the tables into an empty database, verify that and the files in full, and keep the finding beside them."""
     manifest = _read_manifest(folder)
     _check_tables(folder, manifest)
-    with tempfile.TemporaryDirectory(prefix="cg-check-") as place:
-        made = ground.create(Path(place), name=str(manifest["name"]), study=str(manifest["study"]))
+    workspaces.sweep(folder)
+    with workspaces.workspace(folder) as place:
+        made = ground.create(place, name=str(manifest["name"]), study=str(manifest["study"]))
         try:
             _fill_tables(made, folder, manifest, progress)
             made.blobs = DirectoryBlobs(folder / BLOBS)
@@ -237,11 +239,13 @@ def restore(
     url: str | None = None,
     files_used: FileUses | None = None,
     progress: Progress = _silent,
+    finish: Callable[[Ground], object] = lambda _: None,
 ) -> Restored:
     """Bring a backup back as a study in `folder`, on SQLite or in the empty database at `url`, and verify it in full.
 
-    Raises InvalidInput if there is a study already, Corrupt if the backup's tables are not what its manifest says.
-    What was erased after the backup is in it, and comes back: who calls this erases it again.
+    `finish` is done to the study before it is there for anybody: what was erased after the backup is in it, and must
+    be erased again. Raises InvalidInput if there is a study already, Corrupt if the backup's tables are not what its
+    manifest says.
     """
     told = _read_manifest(source)
     point("restore.read")
@@ -249,19 +253,21 @@ def restore(
     if (folder / ground.FOLDER).exists():
         raise InvalidInput(f"There is a study in {folder} already.", todo="Restore into a new folder.")
     files.make_folder(folder)
-    with tempfile.TemporaryDirectory(prefix=".cg-restoring-", dir=folder) as place:
-        made = ground.create(Path(place), name=str(told["name"]), study=str(told["study"]), url=url)
+    # What an earlier attempt left holds the whole study, and what was erased from it.
+    workspaces.sweep(folder)
+    with workspaces.workspace(folder) as place:
+        made = ground.create(place, name=str(told["name"]), study=str(told["study"]), url=url)
         try:
             _fill_tables(made, source, told, progress)
             if (source / BLOBS).is_dir():
                 copies = DirectoryBlobs(source / BLOBS)
                 _copy_files(copies, made.blobs, copies.iterate(), progress)
             _copy_beside(source, made.folder)
+            finish(made)
         finally:
             made.close()
         point("restore.swap")
-        files.rename(Path(place) / ground.FOLDER, folder / ground.FOLDER)
-    files.sync_folder(folder)
+        ground.move_in(place, folder)
     opened = ground.open_folder(folder)
     try:
         found = verify(opened, full=True, files=files_used, progress=progress)

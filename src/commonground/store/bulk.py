@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from commonground.store.faults import point
+
 COPY_FROM = 50
 _BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
@@ -55,6 +57,7 @@ def insert_cells(
         return
     columns = (*cells, *(name for name, _ in constants))
     statement = f"COPY {_target(table, columns, connection.dialect)} FROM STDIN (FORMAT BINARY)"
+    point("database.write")
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(statement.replace("%%", "%")) as copy:
         copy.write(_BEGIN + _binary(list(cells.values()), [value for _, value in constants], rows) + _END)
@@ -95,6 +98,7 @@ def insert_rows(
     """
     if not rows:
         return
+    point("database.write")
     values = tuple(value for _, value in constants)
     columns = (*names, *(name for name, _ in constants))
     if len(rows) < COPY_FROM:

@@ -78,7 +78,7 @@ class Database:
         self._refuse_fork(self._process)
         with _clear_errors(self._writer), self._queue(), self._writer.connect() as connection:
             point("database.begin")
-            with connection.begin():
+            with _rolling_back(), connection.begin():
                 if self.dialect == "postgresql":
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
                 point("changes.lock")
@@ -122,19 +122,26 @@ class Database:
         finally:
             os.close(descriptor)
 
-    def scrub(self) -> None:
-        """Rebuild the database file, so that nothing of deleted rows is left in free space or in the log."""
+    def scrub(self) -> bool:
+        """Rebuild the database file, so that nothing of deleted rows is left in free space or in the log.
+
+        False if others read for so long that the log could not be emptied.
+        """
         with _clear_errors(self._writer), self._queue():
+            point("database.scrub")
             engine = self._writer.execution_options(isolation_level="AUTOCOMMIT")
             with engine.connect() as connection:
-                if self.dialect == "postgresql":
+                if self._path is None:
                     # Statistics hold samples of what was in the columns.
                     connection.exec_driver_sql("ANALYZE")
                     connection.exec_driver_sql("VACUUM FULL")
-                else:
-                    driver: Any = connection.connection.driver_connection
-                    driver.execute("VACUUM")
-                    driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    return True
+                driver: Any = connection.connection.driver_connection
+                driver.execute("VACUUM")
+                point("database.checkpoint")
+                (busy, *_) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                _sync_log(self._path.with_name(f"{self._path.name}-wal"))
+                return not busy
 
     def close(self) -> None:
         """Close all connections."""
@@ -142,6 +149,15 @@ class Database:
             engine.dispose()
         if self._path is not None and _opened_by.get(self._path) == os.getpid():
             del _opened_by[self._path]
+
+
+def _sync_log(path: Path) -> None:
+    """Make it durable that the log is empty, which SQLite leaves to chance: after a power cut it would be back."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _lock(descriptor: int) -> None:
@@ -175,6 +191,7 @@ def _sqlite_engine(path: Path, module: ModuleType, begin: str, more: Sequence[st
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection
+        point("database.open")
         sqlite_driver.configure(connection)
         for pragma in more:
             connection.execute(pragma)
@@ -220,6 +237,16 @@ def _clear_errors(engine: sa.Engine) -> Iterator[None]:
             raise _failure("No space left") from error
         if error.errno in _BROKEN_DISK:
             raise _failure(str(error)) from error
+        raise
+
+
+@contextlib.contextmanager
+def _rolling_back() -> Iterator[None]:
+    """Pass a fault point after a transaction was given up."""
+    try:
+        yield
+    except BaseException:
+        point("database.rollback")
         raise
 
 

@@ -182,6 +182,24 @@ def sync_many(paths: Iterable[AnyPath], *, witness: int | None = None) -> None:
         _sync_each(todo)
 
 
+def sync_all(folder: AnyPath) -> None:
+    """Make every byte and name on the file system of a folder durable, removals too."""
+    call = _syncfs()
+    if call is None:
+        os.sync()
+        return
+    descriptor = open_folder(folder)
+    try:
+        point("files.sync_all")
+        if call(descriptor) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))  # noqa: TRY301 - it takes the way of every other OSError
+    except OSError as error:
+        raise storage_error(error, "syncing", folder) from error
+    finally:
+        os.close(descriptor)
+
+
 def _sync_each(paths: list[AnyPath]) -> None:
     for path in paths:
         try:
@@ -213,15 +231,6 @@ def rename(source: AnyPath, target: AnyPath) -> None:
     try:
         point("files.rename")
         os.replace(source, target)  # noqa: PTH105 - by the ten thousand, and Path costs more than the call
-    except OSError as error:
-        raise storage_error(error, "naming", target) from error
-
-
-def link(source: AnyPath, target: AnyPath) -> None:
-    """Give a file a second name, which must be free."""
-    try:
-        point("files.link")
-        os.link(source, target, follow_symlinks=False)
     except OSError as error:
         raise storage_error(error, "naming", target) from error
 

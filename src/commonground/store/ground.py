@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from commonground.errors import InvalidInput, NotFound, StorageError
 from commonground.identity import Mint
-from commonground.store import changes, files, migrations
+from commonground.store import changes, files, migrations, workspaces
 from commonground.store.blobs import BlobStore, DirectoryBlobs
 from commonground.store.database import Database
 from commonground.store.transaction import Transaction
@@ -72,21 +72,59 @@ class Ground:
         self.database.close()
 
 
-def create(folder: Path, *, name: str, study: str, url: str | None = None) -> Ground:
-    """Make a new study's place in `folder`; raises InvalidInput if one is there already."""
+def create(
+    folder: Path, *, name: str, study: str, url: str | None = None, begin: Callable[[Ground], None] = lambda _: None
+) -> Ground:
+    """Make a new study's place in `folder`: whole, with the changes that `begin` makes in it, or not at all.
+
+    Raises InvalidInput if one is there already. On PostgreSQL an interruption may leave a database that is in use.
+    """
+    refuse_taken(folder)
+    files.make_folder(folder)
+    workspaces.sweep(folder)
+    with workspaces.workspace(folder) as beside:
+        made = _make_parts(beside / FOLDER, name, study, url)
+        try:
+            begin(made)
+        finally:
+            made.close()
+        move_in(beside, folder)
+    return open_folder(folder)
+
+
+def refuse_taken(folder: Path) -> None:
+    """Raise InvalidInput if there is a study in `folder`, or something that bears its name."""
     place = folder / FOLDER
     if (place / SETTINGS).exists():
         raise InvalidInput(f"There is a study in {folder} already.", todo=f"Open it: cg.open({str(folder)!r}).")
+    if place.exists() and any(place.iterdir()):
+        raise InvalidInput(
+            f"{place} is there, and is no whole study: it has no {SETTINGS}.",
+            todo="Move it away, or bring the study back from a backup in another folder.",
+        )
+
+
+def move_in(beside: Path, folder: Path) -> None:
+    """Give a study that was made in the folder `beside` its place in `folder`, durably; it must be closed."""
+    files.rename(beside / FOLDER, folder / FOLDER)
+    files.sync_folder(folder)
+
+
+def _make_parts(place: Path, name: str, study: str, url: str | None) -> Ground:
     for part in ("blobs", "spool", "cache"):
         files.make_folder(place / part)
     ground = _open_parts(place, url)
-    with ground.database.write() as connection:
-        migrations.create(connection)
-        migrations.write_meta(connection, "name", name)
-        migrations.write_meta(connection, "study", study)
-        ground.facts = migrations.read_meta(connection)
-    lines = [f"name = {_toml(name)}"] + ([f"database = {_toml(url)}"] if url else [])
-    files.write_atomically(place / SETTINGS, ("\n".join(lines) + "\n").encode())
+    try:
+        with ground.database.write() as connection:
+            migrations.create(connection)
+            migrations.write_meta(connection, "name", name)
+            migrations.write_meta(connection, "study", study)
+            ground.facts = migrations.read_meta(connection)
+        lines = [f"name = {_toml(name)}"] + ([f"database = {_toml(url)}"] if url else [])
+        files.write_atomically(place / SETTINGS, ("\n".join(lines) + "\n").encode())
+    except BaseException:
+        ground.close()
+        raise
     return ground
 
 

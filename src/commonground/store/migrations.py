@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from commonground.errors import SchemaTooNew, SchemaTooOld, StorageError
 from commonground.store import schema, text_index
+from commonground.store.faults import point
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +75,7 @@ def plan(connection: sa.Connection) -> list[Step]:
 def run(connection: sa.Connection, steps: list[Step]) -> None:
     """Run the steps, all or none."""
     for step in steps:
+        point("migrate.step")
         step.run(connection)
+        point("migrate.finish")
         write_meta(connection, "schema", str(step.number))

@@ -157,6 +157,8 @@ class SpoolWriter:
                 _full_sync(descriptor)
                 if not self._folder_synced:
                     _sync_folder(self.path.parent)
+                    # The folder is as new as the file, and nobody else makes its name durable.
+                    _sync_folder(self.path.parent.parent)
                     self._folder_synced = True
             except OSError as error:
                 self._synced = False

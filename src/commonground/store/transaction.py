@@ -26,6 +26,7 @@ from commonground.identity import Kind, Rid
 from commonground.store import schema
 from commonground.store.bulk import insert_rows
 from commonground.store.canonical import combine, row_digest
+from commonground.store.faults import point
 
 SALT_BYTES = 16
 MANY = 500
@@ -149,6 +150,7 @@ class Transaction:
             return
         for start in range(0, len(keys), MANY):
             part = keys[start : start + MANY]
+            point("database.end")
             ended = self.connection.execute(_ending(table), {"rids": part, "change": self.change}).rowcount
             if ended != len(part):
                 raise Conflict(

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -88,9 +89,7 @@ def measure_reach(view: View, blobs: BlobStore, kind: EntityType, start: Iterabl
     everything = sorted(reach.rids)
     for table in (*VALUE_TABLES.values(), tables.settled, tables.member):
         reach.bulk[table.name] = [
-            (row.batch, row.ordinal)
-            for part in _parts(everything)
-            for row in view.rows(sa.select(table.c.batch, table.c.ordinal).where(table.c.entity.in_(part)))
+            (row.batch, row.ordinal) for part in _parts(everything) for row in view.rows(_rows_about(table, part))
         ]
     slot = tables.slot
     reach.slots = [
@@ -145,6 +144,13 @@ def _read_values(content: bytes) -> pa.Table | None:
     except pa.ArrowException:
         return None
     return table if {"entity", "value"} <= set(table.column_names) else None
+
+
+def _rows_about(table: sa.Table, rids: Sequence[Rid]) -> sa.Select[Any]:
+    """Their rows in all batches that were ever published; what is only staged is no part of the record."""
+    header = schema.batch_header
+    published = sa.exists().where(header.c.rid == table.c.batch)
+    return sa.select(table.c.batch, table.c.ordinal).where(table.c.entity.in_(rids), published)
 
 
 def redact(table: pa.Table, name: str, rids: set[Rid]) -> pa.Table | None:

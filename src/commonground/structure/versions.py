@@ -149,6 +149,7 @@ def write_manifest(
     for _, entry in entries:
         entry["blob"] = entry["blob"] or new[entry["digest"]].blob
     manifest = _manifest(view, scope, entries)
+    point("parts.manifest")
     blob = blobs.put_bytes(canonical_json(manifest.content).encode()).digest
     return manifest, blob, list(new.values())
 

@@ -9,21 +9,15 @@ import threading
 from pathlib import Path
 
 from acknowledge import acknowledge
+from mutants import plant
 
-from commonground.store import blob_putting, files
+from commonground.store import files
 from commonground.store.blobs import DirectoryBlobs
-from commonground.store.staging import Staging
-
-MUTANTS = {
-    "no file sync": lambda: setattr(Staging, "sync", lambda _self, _taken: None),
-    "no folder sync": lambda: setattr(blob_putting, "sync_names", lambda _places, _folders, _batch: None),
-    "": lambda: None,
-}
 
 
 def main(root: Path, mutant: str) -> None:
     """Put about sixty blobs below `root`."""
-    MUTANTS[mutant]()
+    plant(mutant)
     chance = random.Random(1)
     sources = root.with_name(root.name + "-sources")
     sources.mkdir()

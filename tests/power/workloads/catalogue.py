@@ -1,7 +1,4 @@
-"""Makes a study and commits files to it: the database and the blob directory have to agree.
-
-A listing of more than one file is drafted row by row, so that changes follow drafts that were not waited for.
-"""
+"""Makes a study and commits files to it: the database and the blob directory have to agree."""
 
 from __future__ import annotations
 
@@ -11,24 +8,14 @@ import sys
 from pathlib import Path
 
 from acknowledge import acknowledge
+from mutants import plant
 
 from commonground.operations.studies import create_study
-from commonground.store import batches, blob_putting
-from commonground.store.database import Database
-from commonground.store.staging import Staging
-
-MUTANTS = {
-    "no file sync": lambda: setattr(Staging, "sync", lambda _self, _taken: None),
-    "no folder sync": lambda: setattr(blob_putting, "sync_names", lambda _places, _folders, _batch: None),
-    "changes as drafts": lambda: setattr(Database, "write", Database.draft),
-    "": lambda: None,
-}
 
 
 def main(root: Path, mutant: str) -> None:
     """Add 25 folders of files below `root`."""
-    MUTANTS[mutant]()
-    batches.CHUNK_ROWS = 1
+    plant(mutant)
     chance = random.Random(3)
     sources = root.with_name(f"{root.name}-sources")
     session = create_study(root / "study", name="Power study", person="Tester")

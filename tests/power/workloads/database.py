@@ -11,7 +11,9 @@ from acknowledge import acknowledge
 
 from commonground.store import files, sqlite_driver
 
+EARLY = "acknowledge before commit"
 MUTANTS = {
+    EARLY: "SELECT 1",
     "synchronous=NORMAL": "PRAGMA synchronous=NORMAL",
     "synchronous=OFF": "PRAGMA synchronous=OFF",
     "journal_mode=DELETE": "PRAGMA journal_mode=DELETE",
@@ -35,6 +37,8 @@ def main(root: Path, mutant: str) -> None:
         connection.execute("INSERT INTO entry VALUES (?, ?)", (number, chance.randbytes(chance.randint(10, 3000))))
         if number % 7 == 3:
             connection.execute("UPDATE entry SET text = CAST(text || text AS BLOB) WHERE id = ?", (number - 2,))
+        if mutant == EARLY:
+            acknowledge(row=number)
         connection.execute("COMMIT")
         acknowledge(row=number)
     connection.close()

@@ -13,7 +13,7 @@ from commonground.store import spool
 from commonground.store.spool import SpoolWriter
 
 MUTANTS = {
-    "no file sync": lambda: setattr(spool, "_full_sync", lambda _descriptor: None),
+    "spool unsynced": lambda: setattr(spool, "_full_sync", lambda _descriptor: None),
     "no folder sync": lambda: setattr(spool, "_sync_folder", lambda _folder: None),
     "": lambda: None,
 }
