@@ -37,10 +37,13 @@ from commonground.interfaces.cli.page import (
     show_seconds,
 )
 from commonground.interfaces.cli.plain_data import as_plain
+from commonground.interfaces.cli.presenting_lineage import MOST, present_lineage
 from commonground.interfaces.cli.printing import render_plain
 from commonground.interfaces.cli.rich_printing import print_page
+from commonground.operations.lineage import Lineage
 from commonground.operations.registry import VERBS
 from commonground.operations.verb import Param, Verb
+from commonground.structure.lineage import Edge, Named
 
 CG = str(Path(sys.executable).with_name("cg"))
 PAGE = Page(
@@ -206,3 +209,14 @@ def test_what_people_wrote_does_nothing_to_a_terminal() -> None:
     assert plain("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645, \u00e9, \U0001f469\u200d\u2695") == (
         "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645, \u00e9, \U0001f469\u200d\u2695"
     )
+
+
+@pytest.mark.parametrize(("count", "said"), [(MOST, False), (MOST + 1, True)])
+def test_a_long_lineage_says_that_it_is_cut(count: int, said: bool) -> None:
+    """Two hundred lines are shown; where there is one more, the page says how to see it."""
+    things = [Named(rid, "execution", f"run {rid}", None) for rid in range(1, count + 2)]
+    edges = [Edge(rid, 1, rid, "used", None, {}) for rid in range(2, count + 2)]
+    answer = Lineage(things[0], "down", tuple(things[1:]), tuple(edges), complete=True)
+    page = present_lineage([answer], {})
+    assert [len(block.rows) for block in page.blocks if isinstance(block, Table)] == [MOST]
+    assert any("lines are shown" in cell.text for cell in page.below) == said

@@ -65,6 +65,36 @@ def test_what_later_changes_built_on_is_not_undone(session: Session) -> None:
     assert sizes(session)["a"] == 8.0
 
 
+def test_changes_are_undone_one_after_another_newest_first(session: Session) -> None:
+    """What a change that was undone itself had built on can be undone; redone, it stands in the way again."""
+    declare(session)
+    numbers = []
+    for size in (2.0, 3.0):
+        session.write("entity upsert", type="Item", keys=["a"], columns={"size": [size]})
+        numbers.append(newest(session))
+    first, second = numbers
+    session.write("revert", change=second)
+    session.write("revert", change=newest(session))
+    assert sizes(session)["a"] == 3.0
+    with pytest.raises(Conflict, match="later changes built on it"):
+        session.write("revert", change=first)
+    session.write("revert", change=newest(session))
+    assert sizes(session)["a"] == 2.0
+    session.write("revert", change=first)
+    assert sizes(session)["a"] == 1.0
+
+
+def test_a_value_that_was_typed_again_is_a_new_one(session: Session) -> None:
+    """A change is not undone because somebody came to the same value later by a change of their own."""
+    declare(session)
+    session.write("entity upsert", type="Item", keys=["a"], columns={"size": [2.0]})
+    first = newest(session)
+    for size in (3.0, 2.0):
+        session.write("entity upsert", type="Item", keys=["a"], columns={"size": [size]})
+    with pytest.raises(Conflict, match="later changes built on it"):
+        session.write("revert", change=first)
+
+
 @pytest.mark.parametrize(("offset", "what"), [(3, "type add"), (2, "entity upsert"), (1, "feature add")])
 def test_what_is_in_use_is_not_undone(session: Session, offset: int, what: str) -> None:
     """A type with entities, entities that are members, a feature that a dataset names: each is refused."""

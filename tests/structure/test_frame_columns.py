@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from commonground.errors import InvalidInput
 from commonground.operations.frames import read_frame
 from commonground.operations.session import Session
 from commonground.structure.column_types import Holds
 from commonground.structure.frame_columns import ARROW_TYPES, FrameColumn, read_field
-from commonground.structure.selectors import median, newest
+from commonground.structure.selectors import Selector, adjudicated, median, newest
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 COLUMNS = st.builds(
@@ -122,3 +123,10 @@ def test_a_field_of_another_table_tells_nothing() -> None:
     """A field without our words, or with words we do not know, is not taken for a column of a frame."""
     assert read_field(pa.field("x", pa.int64())) is None
     assert read_field(pa.field("x", pa.int64(), metadata={"holds": "frogs"})) is None
+
+
+@pytest.mark.parametrize("rule", [median("mean"), adjudicated(median("mean"))])
+def test_terms_have_no_mean(eyes: Session, rule: Selector) -> None:
+    """Readers who gave none and severe agree on no term between: asked for their mean, nothing is made up."""
+    with eyes.reading() as on, pytest.raises(InvalidInput, match="no term that is their mean"):
+        read_frame(on, dataset="eyes@1.0.0", features={"stage": rule})

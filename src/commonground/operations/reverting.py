@@ -41,7 +41,8 @@ def plan_revert(on: Reading, *, change: int) -> Plan:
             + LASTING.get(done.verb, "What ran has run; its record stays."),
             todo="Say what holds now with a new change.",
         )
-    inverse = plan_inverse(on.view, change)
+    undone = {one.id: one.args["change"] for one in changes.list_by_verb(on.view.connection, "revert") if one.args}
+    inverse = plan_inverse(on.view, change, undone)
     _refuse_in_use(on.view, inverse)
     if on.actor.person in {rid for listed in inverse.ends.values() for rid in listed}:
         raise InvalidInput("Nobody can take back their own coming.", todo="Ask another owner of the study.")

@@ -220,6 +220,13 @@ class Recorded:
     """The rids it is about."""
 
 
+def list_by_verb(connection: sa.Connection, verb: str) -> list[Change]:
+    """All changes that were made by a verb, oldest first."""
+    log = schema.change
+    rows = connection.execute(sa.select(log).where(log.c.verb == verb).order_by(log.c.id)).mappings()
+    return [_change(row) for row in rows]
+
+
 def find_later(connection: sa.Connection, after: int, verbs: Sequence[str]) -> Change | None:
     """The newest change after another one that was made by one of these verbs."""
     log = schema.change

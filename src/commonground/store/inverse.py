@@ -1,7 +1,7 @@
 """The inverse of a change: what it added is ended, what it ended lives again, as a change of its own.
 
 Works on temporal tables alone, and so for every noun: a batch is hidden by ending its header, a retired row comes back
-by ending its retirement. Refused where a later change built on it.
+by ending its retirement. Refused where a later change built on it, unless that one was undone again.
 """
 
 from __future__ import annotations
@@ -33,8 +33,12 @@ class Inverse:
     """Rows to give a new life, by table."""
 
 
-def plan_inverse(view: View, change: int) -> Inverse:
-    """What would undo a change; raises Conflict if one of its rows was changed again since."""
+def plan_inverse(view: View, change: int, undone: Mapping[int, int]) -> Inverse:
+    """What would undo a change; raises Conflict if one of its rows was changed again since.
+
+    `undone` says of each change that undid another one, which. A row that a later change ended and an undoing brought
+    back counts as not changed since.
+    """
     ends: dict[str, list[Rid]] = {}
     restores: dict[str, list[Rid]] = {}
     later: list[str] = []
@@ -44,7 +48,8 @@ def plan_inverse(view: View, change: int) -> Inverse:
         added = view.rows(sa.select(table.c.rid, table.c.until).where(table.c.since == change))
         ended = view.rows(sa.select(table.c.rid).where(table.c.until == change, table.c.since < change))
         new = {row.rid for row in added}
-        if any(row.until is not None for row in added) or _live(view, table, [row.rid for row in ended]) - new:
+        gone = [row.rid for row in added if row.until is not None]
+        if not _brought_back(view, table, gone, change, undone) or _live(view, table, [row.rid for row in ended]) - new:
             later.append(name)
         if added:
             ends[name] = sorted(new)
@@ -82,6 +87,24 @@ def get_temporal(connection: sa.Connection, name: str) -> sa.Table:
     """A temporal table by name, the system's or one that the study declared."""
     known = schema.metadata.tables.get(name)
     return known if known is not None else tables.load_one(connection, name)
+
+
+def _brought_back(view: View, table: sa.Table, rids: list[Rid], change: int, undone: Mapping[int, int]) -> bool:
+    """Whether what a change added, and something ended later, is what lives now, because that was undone each time."""
+    lives: dict[Rid, dict[int | None, int]] = {rid: {} for rid in rids}
+    for start in range(0, len(rids), PART):
+        part = rids[start : start + PART]
+        for row in view.rows(sa.select(table.c.rid, table.c.since, table.c.until).where(table.c.rid.in_(part))):
+            lives[row.rid][row.until] = row.since
+    return all(_origin(begun_by_end, undone) == change for begun_by_end in lives.values())
+
+
+def _origin(begun_by_end: Mapping[int | None, int], undone: Mapping[int, int]) -> int | None:
+    """The change that first said what lives now; undoings only repeat it. None if nothing lives."""
+    begun = begun_by_end.get(None)
+    while begun is not None and begun in undone:
+        begun = begun_by_end.get(undone[begun])
+    return begun
 
 
 def _live(view: View, table: sa.Table, rids: list[Rid]) -> set[Rid]:

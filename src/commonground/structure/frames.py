@@ -271,6 +271,11 @@ def _choose(
             f"The dataset does not name the feature {feature.name}.",
             todo="Add it to the dataset's features and release a new version.",
         )
+    if feature.holds is Holds.TERM and "mean" in {selector.ties, selector.fallback and selector.fallback.ties}:
+        raise InvalidInput(
+            f"Between two terms of {feature.name} there may be no term that is their mean.",
+            todo="Choose ties='low', 'high' or 'drop'.",
+        )
     values = build_values(feature, {name: table[name].to_pylist() for name in table.column_names})
     values = values.take(np.flatnonzero(np.isin(values.entity, rids)))
     words = terms.names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from commonground.interfaces.cli.page import Block, Cell, Column, Page, Table, show_count
 from commonground.operations.lineage import Lineage
@@ -18,12 +19,15 @@ def present_lineage(answers: Sequence[Lineage], short: Mapping[int, str]) -> Pag
         f"{'came from' if one.direction == 'up' else 'led to'} {show_count(len(one.things), 'thing')}"
         for one in answers
     ]
-    blocks: list[Block] = [_tree(one, short) for one in answers if one.things]
+    trees = [_tree(one, short) for one in answers if one.things]
+    blocks: list[Block] = [replace(tree, rows=tree.rows[:MOST]) for tree in trees]
     cut = (
         [Cell("There is more than this; --depth and --up or --down narrow it.", "open")]
         if not all(one.complete for one in answers)
         else []
     )
+    if any(len(tree.rows) > MOST for tree in trees):
+        cut.append(Cell(f"The first {MOST} lines are shown; --json gives all, --depth fewer.", "open"))
     below = [Cell(f"{start.kind} {short.get(start.rid, '')}", "id"), *cut]
     return Page(f"{start.name} {' and '.join(told)}.", below=tuple(below), blocks=tuple(blocks))
 
@@ -47,7 +51,7 @@ def _tree(answer: Lineage, short: Mapping[int, str]) -> Table:
             waiting.append((rid, 0, "computed values it holds" if up else "holds its values"))
         rid, level, how = waiting.pop()
         thing = named.get(rid)
-        if thing is None or len(rows) >= MOST:
+        if thing is None or len(rows) > MOST:
             continue
         again = rid in seen
         look = "quiet" if again else ""
