@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 MEMORY = Path("/dev/shm")
 if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 << 30:
     os.environ["TMPDIR"] = str(MEMORY)
+    tempfile.tempdir = None  # Somebody may have asked for it already, and the answer is kept.
 
 # Machines are shared: how long an example takes says nothing about the code. Where a commit is judged (CI is set),
 # the same commit draws the same examples twice; by hand every run draws others.
