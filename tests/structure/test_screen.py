@@ -12,73 +12,7 @@ from hypothesis import strategies as st
 
 from commonground.structure.identifier_rules import is_card_number, is_iban, is_nhs_number
 from commonground.structure.screen import Removal, screen, screen_argv
-
-# Each canary: text as it would stand in a file, and the part that must vanish. Prefixes are joined at run time so that
-# no scanner takes this file for a leak.
-SECRETS = {
-    "aws access key": ("AKIA" + "4ZQXW7RJ2LNTPVYD", None),
-    "aws secret": ("aws_secret_access_key = wJalrXUtnFEMIK7MDENGbPxRfiCYzzzzzKEYzzzz", "wJalrXUtnFEMIK7MDENG"),
-    "github": ("ghp_" + "9aZ4kQ2mW7xT1cV6bN8sD3fG5hJ0lP2rY4uE", None),
-    "github fine-grained": ("github_pat_" + "11AAB7Q0abcdEFGH12_3456789ijklMNOPqrstUVWXyz01234", None),
-    "gitlab": ("glpat-" + "x9Yz8Wv7Ut6Sr5Qp4On3", None),
-    "slack": ("xoxb-" + "123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx", None),
-    "google": ("AIza" + "SyD3x9QwErTyUiOpAsDfGhJkLzXcVbNm123", None),
-    "model provider": ("sk-proj-" + "T3BlbkFJx9Qw8Er7Ty6Ui5Op4As3Df2Gh1", None),
-    "another model provider": ("sk-ant-api03-" + "x9Qw8Er7Ty6Ui5Op4As3Df2Gh1Jk0Lz-AA", None),
-    "stripe": ("sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc", None),
-    "npm": ("npm_" + "x9Qw8Er7Ty6Ui5Op4As3Df2Gh1Jk0LzXcVbN", None),
-    "pypi": ("pypi-" + "AgEIcHlwaS5vcmcCJGY4ZmJlZDc4LTZkNDItNGY0OC1hZmQ4LTk3", None),
-    "hugging face": ("hf_" + "QwErTyUiOpAsDfGhJkLzXcVbNm1234567890", None),
-    "jwt": ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9Pl", None),
-    "azure": (
-        "DefaultEndpointsProtocol=https;AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IF==;X=y",
-        "Eby8vd",
-    ),
-    "database": ("postgresql://anna:hunter2@db.local:5432/study", "hunter2"),
-    "basic auth": ("https://bob:s3cr3tpass@git.local/x.git", "s3cr3tpass"),
-    "token in url": ("https://x9Qw8Er7Ty6Ui5Op4@git.local/x.git", "x9Qw8Er7Ty6Ui5Op4"),
-    "bearer": ("Authorization: Bearer x9Qw8Er7Ty6Ui5Op4As3Df", "x9Qw8Er7Ty6Ui5Op4As3Df"),
-    "basic header": ("Authorization: Basic YW5uYTpodW50ZXIy", "YW5uYTpodW50ZXIy"),
-    "password in code": ('password = "hunter2"', "hunter2"),
-    "password in env": ("password=hunter2", "hunter2"),
-    "password in yaml": ("password: hunter2", "hunter2"),
-    "password in json": ('"db_password": "Tr0ub4dor&3"', "Tr0ub4dor&3"),
-    "password of letters": ("PGPASSWORD=correcthorse", "correcthorse"),
-    "passphrase": ('passphrase = "correct horse battery staple"', "correct horse"),
-    "secret key": ('SECRET_KEY = "django-insecure-abc9f8"', "django-insecure-abc9f8"),
-    "api key": ("api_key: 9f86d081884c7d659a2feaa0c55ad015", "9f86d081884c7d659a2feaa0c55ad015"),
-    "api token": ("API_TOKEN=deadbeefcafe0123", "deadbeefcafe0123"),
-    "password flag": ("python train.py --password hunter2 --epochs 3", "hunter2"),
-    "key flag": ("python train.py --api-key=k9x8c7v6 --epochs 3", "k9x8c7v6"),
-    "token flag": ("python train.py --token=abcdefgh1234 --epochs 3", "abcdefgh1234"),
-    "random string": ('blob = "q8Zr4Tn0Xv7Lk2Jm5Wd9Bs3Hg6Pf1Yc+QeUaIoR/"', "q8Zr4Tn0Xv7Lk2Jm5Wd9Bs3Hg6Pf1Yc"),
-    "private key": (
-        "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAx9Qw8Er7Ty6Ui5Op4\nJk0LzXcVbN\n-----END RSA PRIVATE KEY-----",
-        "MIIEowIBAAKCAQEAx9Qw8Er7Ty6Ui5Op4",
-    ),
-}
-IDENTIFIERS = {
-    "social security number": ("SSN 219-09-9999", "219-09-9999"),
-    "e-mail": ("write to jane.doe@ward.nhs.uk today", "jane.doe@ward.nhs.uk"),
-    "phone, US": ("call (555) 012-3456 now", "012-3456"),
-    "phone, UK": ("tel: 020 7946 0958", "7946 0958"),
-    "phone, abroad": ("reach me at +44 20 7946 0958", "7946 0958"),
-    "nhs number": ("NHS number: 9434765919", "9434765919"),
-    "nhs number alone": ("seen 943 476 5919 today", "943 476 5919"),
-    "mrn": ("MRN: 00482913", "00482913"),
-    "patient id": ("patient_id = 48291357", "48291357"),
-    "hospital number": ("hospital number A1234567", "A1234567"),
-    "dob": ("DOB: 1961-03-05", "1961-03-05"),
-    "date of birth": ("date_of_birth = '05/03/1961'", "05/03/1961"),
-    "born": ("born on 5 March 1961", "5 March 1961"),
-    "dicom name": ("PatientName DOE^JOHN^Q", "DOE^JOHN"),
-    "patient": ("Patient: Jane Doe", "Jane Doe"),
-    "patient name": ("patient_name = 'Jane Doe'", "Jane Doe"),
-    "card": ("card 4111 1111 1111 1111", "4111 1111 1111 1111"),
-    "iban": ("IBAN GB82 WEST 1234 5698 7654 32", "1234 5698 7654 32"),
-    "address": ("Address: 12 High Street, Oxford OX1 4AA", "12 High Street, Oxford"),
-}
-CANARIES = {name: (text, part or text) for name, (text, part) in (SECRETS | IDENTIFIERS).items()}
+from planted import CANARIES
 
 
 def diff(text):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from commonground.structure import git
-from commonground.structure.code_files import LEFT_OUT, Gathering, KeptFile, recorded_form
+from commonground.structure.code_files import LEFT_OUT, Gathering, KeptFile, recorded_form, shown
 from commonground.structure.patches import Patch, read_patches
 from commonground.structure.screen import Removal, screen
 
@@ -55,7 +55,8 @@ class Changed:
         """Take the differences of one file; if the screen takes something needed, its id is that of the rest."""
         clean = screen(patch.text)
         needed = patch.added_lines() if clean.removed else set()
-        self.removed += [(patch.path, removal) for removal in clean.removed]
+        name = screen(shown(patch.path)).text
+        self.removed += [(name, removal) for removal in clean.removed]
         kept = Patch(patch.path, clean.text)
         told = patch.submodule or patch.new_id or old_id
         if any(removal.line in needed for removal in clean.removed):

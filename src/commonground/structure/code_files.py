@@ -212,6 +212,8 @@ def _link(path: str, target: str) -> tuple[KeptFile | None, str]:
     inside = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
     if posixpath.isabs(target) or inside.split("/")[0] == "..":
         return None, "a link that leads outside"
+    if screen(target).removed:
+        return None, "a link to a name that holds an identifier"
     return KeptFile(path, LINK, target), ""
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from commonground.identity import Mint
 from commonground.structure import code_state, environment
 from commonground.structure.code_state import CodeState
-from commonground.structure.screen import screen_argv
+from commonground.structure.screen import screen, screen_argv
 
 LOOK_AGAIN_S = 1.0
 """For so long code that was looked at is not looked at again: a sweep begins hundreds of runs a second."""
@@ -90,6 +90,7 @@ def _captured(
     mint: Mint, *, folder: Path, entry: Path | None, told: str | None, stem: str, argv: Sequence[str], prompt: bool
 ) -> Captured:
     digest, content = _capture_environment()
+    told, stem = screen(told).text if told else None, screen(stem).text
     captured = Captured(
         stem=stem or "run",
         argv=list(_screen_once(tuple(argv))),
