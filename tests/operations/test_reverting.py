@@ -10,6 +10,7 @@ from commonground.errors import Conflict, Frozen, InvalidInput, NotFound
 from commonground.operations.frames import read_frame
 from commonground.operations.session import Session
 from commonground.store import changes
+from commonground.structure.selectors import newest as newest_value
 
 
 def declare(session: Session) -> None:
@@ -93,6 +94,21 @@ def test_a_value_that_was_typed_again_is_a_new_one(session: Session) -> None:
         session.write("entity upsert", type="Item", keys=["a"], columns={"size": [size]})
     with pytest.raises(Conflict, match="later changes built on it"):
         session.write("revert", change=first)
+
+
+def test_readings_are_undone_with_the_reader_who_came_with_them(session: Session) -> None:
+    """A reading that brought its reader along is undone whole; a later reading by that reader stands in the way."""
+    declare(session)
+    session.write("feature annotate", feature="grade", keys=["a"], values=[3], slots=["reader 1"])
+    first = newest(session)
+    session.write("feature annotate", feature="grade", keys=["a"], values=[2], slots=["reader 1"])
+    with pytest.raises(Conflict, match="in use"):
+        session.write("revert", change=first)
+    session.write("revert", change=newest(session))
+    session.write("revert", change=first)
+    with session.reading() as on:
+        frame = read_frame(on, dataset="items@dev", features={"grade": newest_value()}).table
+    assert frame["grade"].null_count == 2
 
 
 @pytest.mark.parametrize(("offset", "what"), [(3, "type add"), (2, "entity upsert"), (1, "feature add")])

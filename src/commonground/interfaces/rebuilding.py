@@ -94,7 +94,8 @@ def _take_from_here(
     (site,) = folder.glob("lib/python*/site-packages")
     left = dict(pins)
     for package in metadata.distributions(path=list(paths)):
-        name = re.sub(r"[-_.]+", "-", package.name).lower()
+        # A folder that an uninstall left half behind has metadata without a name.
+        name = re.sub(r"[-_.]+", "-", package.metadata["Name"] or "").lower()
         if left.get(name) == package.version == present.packages.get(name) and package.files:
             del left[name]
             for file in package.files:

@@ -70,20 +70,22 @@ def find_users(view: View, rids: Sequence[Rid], going: Mapping[str, set[Rid]]) -
         count = _bulk_rows(view, table, rids, going.get(schema.batch_header.name, set()))
         if count:
             found[table.name] = count
-    return found | _acts(view, sorted(set(rids) & _people(going)))
+    batches = going.get(schema.batch_header.name, set())
+    return found | _acts(view, sorted(set(rids) & _people(going)), batches)
 
 
 def _people(going: Mapping[str, set[Rid]]) -> set[Rid]:
     return going.get(tables.person.name, set()) | going.get(tables.slot.name, set())
 
 
-def _acts(view: View, people: Sequence[Rid]) -> dict[str, int]:
+def _acts(view: View, people: Sequence[Rid], going: set[Rid]) -> dict[str, int]:
     """How many values and changes are by one of these people; no index leads there, so nobody else is asked for."""
     found: dict[str, int] = {}
     for part in _parts(people):
         for table in VALUE_TABLES.values():
             rows = view.live_batches(table).where(table.c.rater.in_(part)).subquery()
-            found[table.name] = found.get(table.name, 0) + _count(view, sa.select(rows.c.batch))
+            staying = sa.select(rows.c.batch).where(rows.c.batch.not_in(sorted(going)))
+            found[table.name] = found.get(table.name, 0) + _count(view, staying)
         changes = sa.select(_CHANGE.c.id).where(_CHANGE.c.actor.in_(part))
         found[_CHANGE.name] = found.get(_CHANGE.name, 0) + _count(view, changes)
     return {name: count for name, count in found.items() if count}
