@@ -357,6 +357,7 @@ def test_agreement_leads_with_the_verdict(study: Path) -> None:
     """Agreement is said in words first, with the figures below."""
     shown = ok(study, "feature", "agreement", "malignancy")
     assert shown.startswith(("Readers agree ", "Agreement on "))
+    assert "Nodule read by two or more" in shown
     assert "EntityColumn(" not in ok(study, "type", "list")
 
 
@@ -382,6 +383,17 @@ def test_a_split_is_made_at_the_command_line(study: Path) -> None:
     assert "'much' is not a number" in refused.stderr
     ok(study, "dataset", "split", "nodules", "--shares", "train=0.5", "--shares", "test=0.5", "--group", "none")
     assert "nodules-train" in ok(study, "dataset", "list")
+
+
+def test_a_change_is_undone_by_the_number_that_the_log_shows(study: Path) -> None:
+    """`cg revert` takes c12 as `cg log` prints it, and tells what goes by names that people know."""
+    (study / "more.csv").write_text("nodule,patient,diameter\nn9,p1,4.5\n")
+    ok(study, "import", "more.csv", "--as", "Nodule", "--key", "nodule", "--link", "patient")
+    newest = json.loads(ok(study, "log", "--limit", "1", "--json"))["entries"][0]["change"]
+    told = ok(study, "revert", f"c{newest}", "--dry-run")
+    assert told.startswith(f"Would undo change {newest}, import table.")
+    assert "takes away: Nodule  1" in told
+    assert "e_nodule" not in told
 
 
 @pytest.mark.parametrize("words", [("revert", "9" * 21), ("show", "c" + "9" * 18), ("log", "--limit", "0")])

@@ -207,6 +207,9 @@ def check_commands(folder, said):
         done = subprocess.run([*program, *words[1:]], cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         assert done.stdout.strip()
+        if words[1] == "reproduce":
+            assert "Identical" in done.stdout
+    assert any(command.startswith("cg reproduce ") for command in commands)
 
 
 def test_one_reading_changes_the_figures(small, tmp_path):

@@ -89,7 +89,7 @@ def test_what_does_not_convert_may_be_mapped_or_left_empty(session: Session) -> 
 def test_text_becomes_terms_by_name_and_synonym_and_terms_become_text(session: Session) -> None:
     """Words are looked up as an import looks them up, and a term is spelt by its name."""
     declare(session)
-    with pytest.raises(InvalidInput, match="no term"):
+    with pytest.raises(InvalidInput, match="cannot become term"):
         session.plan("retype", what="Patient.eye", to="term", target="side")
     session.write("retype", what="Patient.eye", to="term", target="side", maps={"both": ""})
     assert column(session, "patients@dev", "eye") == ["left", "right", None]
@@ -187,16 +187,16 @@ def test_impact_names_whatever_depends_on_it(session: Session) -> None:
         "version scans@1.0.0: holds it as age",
     }
     assert lines(session, "grade") == {
-        "feature Scan.grade: 1 values of 1 entities",
+        "feature Scan.grade: 1 value of 1 entity",
         "dataset scans: names it",
         "criteria scans: all, any grade",
-        "version scans@1.0.0: holds 1 values",
+        "version scans@1.0.0: holds 1 value",
     }
     assert lines(session, "vocabulary:side") == {
         "column Scan.side: holds a term of it",
         "version scans@1.0.0: holds words of it",
     }
-    assert lines(session, "side.left") == {"column Scan.side: 1 cells say it", "version scans@1.0.0: holds it"}
+    assert lines(session, "side.left") == {"column Scan.side: 1 cell says it", "version scans@1.0.0: holds it"}
     assert lines(session, "side.right") == set()
     assert lines(session, "dataset:patients") == {"version patients@1.0.0: is a release of it"}
     plan = session.plan("rename", what="grade", to="malignancy")

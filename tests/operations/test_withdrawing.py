@@ -56,6 +56,34 @@ def _newest(session: Session) -> int:
         return on.view.change
 
 
+def test_the_reason_of_a_withdrawal_is_in_the_log_and_among_the_reasons(session: Session) -> None:
+    """The change has the reason as its own; `why` tells it beside the change that brought the entity in."""
+    declare(session)
+    done = session.write("entity withdraw", type="Scan", keys=["s2"], reason="the wrong eye")
+    assert done.change is not None
+    newest = session.read("log", limit=1).entries[0]
+    assert (newest.change, newest.why) == (done.change.id, "the wrong eye")
+    here, gone = session.read("why", what="Scan:s2").points
+    assert (gone.question, gone.answer, gone.change) == ("Why it was withdrawn", "the wrong eye", done.change.id)
+    assert here.answer is None
+    assert str(gone).startswith("“the wrong eye” (c")
+    assert str(session.read("why", what="Scan:s2")).splitlines()[:2] == [
+        "Why Scan:s2: 1 of 2 answered on record",
+        "Why it is here: not recorded",
+    ]
+
+
+def test_an_entity_that_came_with_many_has_the_reason_of_its_coming(session: Session) -> None:
+    """A bulk writing is about its type; still each entity is here for the reason that was given for all."""
+    declare(session)
+    columns = {"patient": ["p1"] * 200}
+    keys = [f"more{number}" for number in range(200)]
+    done = session.write("entity upsert", type="Scan", keys=keys, columns=columns, why="the second delivery")
+    assert done.change is not None
+    (point,) = session.read("why", what="Scan:more7").points
+    assert (point.answer, point.change) == ("the second delivery", done.change.id)
+
+
 def test_a_withdrawal_is_undone(session: Session) -> None:
     """The inverse brings the entity back with its values and memberships, as if nothing had been."""
     declare(session)

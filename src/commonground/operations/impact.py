@@ -72,7 +72,7 @@ def _declared(on: Reading, one: SchemaThing) -> Iterator[Touched]:
     view = on.view
     for kind in entities.list_types(view):
         if one.kind == Kind.TYPE and kind.rid == one.rid:
-            yield Touched(Kind.TYPE, kind.name, f"{history.count_entities(view, kind):,} entities")
+            yield Touched(Kind.TYPE, kind.name, _count_of(history.count_entities(view, kind), "entity", "entities"))
         for column in kind.columns:
             if column.target == one.rid:
                 yield Touched(COLUMN, f"{kind.name}.{column.name}", f"holds a {column.holds} of it")
@@ -80,24 +80,30 @@ def _declared(on: Reading, one: SchemaThing) -> Iterator[Touched]:
                 table = entities.get_table(view, kind)
                 cells = _count(on, sa.select(table.c.rid).where(view.visible(table), table.c[column.place] == one.rid))
                 if cells:
-                    yield Touched(COLUMN, f"{kind.name}.{column.name}", f"{cells:,} cells say it")
+                    yield Touched(
+                        COLUMN,
+                        f"{kind.name}.{column.name}",
+                        f"{cells:,} {'cell says' if cells == 1 else 'cells say'} it",
+                    )
             elif column.rid == one.rid:
                 table = entities.get_table(view, kind)
                 filled = table.c[column.place].is_not(None)
                 cells = _count(on, sa.select(table.c.rid).where(view.visible(table), filled))
-                yield Touched(COLUMN, one.full_name, f"{cells:,} values")
+                yield Touched(COLUMN, one.full_name, _count_of(cells, "value"))
     for feature in features.list_features(view):
         name = naming.name_things(view, [feature.rid])[feature.rid].name
         counted, covered, _ = history.count_values(view, feature)
         if feature.rid == one.rid:
-            yield Touched(Kind.FEATURE, name, f"{counted:,} values of {covered:,} entities")
+            yield Touched(
+                Kind.FEATURE, name, f"{_count_of(counted, 'value')} of {_count_of(covered, 'entity', 'entities')}"
+            )
         elif one.rid in {feature.type, feature.vocabulary}:
             yield Touched(Kind.FEATURE, name, f"{'is read of it' if feature.type == one.rid else 'takes its words'}")
         elif one.kind == Kind.TERM and feature.vocabulary == one.holder:
             rows = view.live_batches(feature.table, feature.rid).subquery()
             said = _count(on, sa.select(rows.c.batch).where(rows.c.value == one.rid))
             if said:
-                yield Touched(Kind.FEATURE, name, f"{said:,} values say it")
+                yield Touched(Kind.FEATURE, name, f"{said:,} {'value says' if said == 1 else 'values say'} it")
 
 
 def _in_datasets(on: Reading, one: SchemaThing) -> Iterator[tuple[Rid, Touched]]:
@@ -110,7 +116,7 @@ def _in_datasets(on: Reading, one: SchemaThing) -> Iterator[tuple[Rid, Touched]]
             kind = one.rid if one.kind == Kind.TYPE else one.holder or 0
             members = len(datasets.read_members(view, [dataset.rid]).of_type(kind))
             if members:
-                yield dataset.rid, Touched(Kind.DATASET, dataset.name, f"{members:,} members")
+                yield dataset.rid, Touched(Kind.DATASET, dataset.name, _count_of(members, "member"))
         elif one.rid in datasets.list_named_features(view, dataset.rid):
             yield dataset.rid, Touched(Kind.DATASET, dataset.name, "names it")
 
@@ -155,7 +161,7 @@ def _held(on: Reading, one: SchemaThing, manifest: Manifest) -> str | None:
     if one.kind == Kind.FEATURE:
         rows = int(manifest.get_table(f"values/{one.rid}")["rows"])
         named = any(read_rid(entry["feature"]) == one.rid for entry in manifest.content["features"])
-        return f"holds {rows:,} values" if named else None
+        return f"holds {_count_of(rows, 'value')}" if named else None
     kind = entities.get_type(on.view, one.holder if one.kind == COLUMN and one.holder else one.rid)
     table = manifest.get_table(f"entities/{kind.place}")
     if one.kind == COLUMN:
@@ -197,3 +203,7 @@ def _named_executions(on: Reading, rids: Iterable[Rid], how: str) -> Iterator[To
 def _count(on: Reading, statement: sa.Select[tuple[int]]) -> int:
     counted = sa.select(sa.func.count()).select_from(statement.subquery())
     return int(on.view.connection.execute(counted).scalar_one())
+
+
+def _count_of(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

@@ -32,7 +32,7 @@ RANK = (
     Kind.PERSON,
 )
 """What a change is chiefly about, if it is about several kinds of thing."""
-NEED_NO_REASON = frozenset({"execution finish", "execution input", "person add", "entity withdraw"})
+NEED_NO_REASON = frozenset({"execution finish", "execution input", "person add"})
 
 
 @dataclass(frozen=True, slots=True)

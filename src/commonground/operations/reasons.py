@@ -19,6 +19,7 @@ from commonground.store.view import View
 from commonground.structure import datasets, entities, executions, features, history, naming, parameters, workflows
 from commonground.structure.datasets import Criteria
 from commonground.structure.lineage import Edge, list_edges, list_reproductions, told_of
+from commonground.structure.withdrawals import find_reason
 
 MANY = 20
 
@@ -40,6 +41,13 @@ class Point:
     at: int | None = None
     """When, UTC microseconds."""
 
+    def __str__(self) -> str:
+        """The answer and where it is on record, or that it is not."""
+        if self.answer is None:
+            return "not recorded"
+        said = f"“{self.answer}”" if self.words else self.answer
+        return said if self.change is None else f"{said} (c{self.change} {self.who})"
+
 
 @dataclass(frozen=True, slots=True)
 class Reasons:
@@ -58,6 +66,11 @@ class Reasons:
     def recorded(self) -> int:
         """How many of the questions have an answer on record."""
         return sum(point.answer is not None for point in self.points)
+
+    def __str__(self) -> str:
+        """A line for each question, as it is read when printed."""
+        told = (f"{point.question}: {point}" for point in self.points)
+        return "\n".join((f"Why {self.name}: {self.recorded} of {len(self.points)} answered on record", *told))
 
 
 def read_why(on: Reading, *, what: str) -> Reasons:
@@ -267,6 +280,22 @@ def _plain(on: Reading, rid: Rid) -> list[Point]:
     ]
 
 
+def _entity(on: Reading, rid: Rid) -> list[Point]:
+    """An import of many is not anchored at each of them: the first row of an entity says what brought it in."""
+    view = on.view
+    name = naming.name_things(view, [rid])[rid].name.partition(":")[0]
+    kind = next((one for one in entities.list_types(view) if one.name == name), None)
+    if kind is None:
+        return _plain(on, rid)
+    made = _cited(view, history.first_row(view, entities.get_table(view, kind), rid))
+    points = [_point(view, "Why it is here", made.why if made else None, made, words=True)]
+    gone = find_reason(view, rid)
+    if gone is not None:
+        reason, change = gone
+        points.append(_point(view, "Why it was withdrawn", reason, _cited(view, change), words=True))
+    return points
+
+
 def _kind(view: View, rid: Rid) -> str:
     return naming.name_things(view, [rid])[rid].kind
 
@@ -298,6 +327,7 @@ _EXPLAIN: dict[Kind, Callable[[Reading, Rid], list[Point]]] = {
     Kind.DATASET: _dataset,
     Kind.EXECUTION: _execution,
     Kind.FEATURE: _feature,
+    Kind.ENTITY: _entity,
     Kind.CHANGE: _change,
     Kind.ASSET: _asset,
 }

@@ -44,8 +44,9 @@ def plan_retype(
     done = _convert(on, column, listed[column.place], row, told)
     if done.bad and not drop_bad:
         counted = sum(len(rows) for _, rows in done.bad.values())
+        many = "value" if counted == 1 else "values"
         raise InvalidInput(
-            f"{counted} values of {kind.name}.{column.name} are no {row['holds']}.",
+            f"{counted} {many} of {kind.name}.{column.name} cannot become {row['holds']}.",
             faults=_spell_bad(column, done, listed["key"]),
             todo="Say what each becomes (maps; --map VALUE=NEW, nothing after = for empty), or leave them empty"
             " (drop_bad; --drop-bad).",

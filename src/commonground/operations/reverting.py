@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from commonground.errors import Conflict, Frozen, InvalidInput
-from commonground.identity import Kind
+from commonground.identity import Kind, Rid
 from commonground.operations.plans import Plan, Reading
 from commonground.store import changes, text_index
 from commonground.store.ground import Ground
@@ -15,7 +16,7 @@ from commonground.store.inverse import Inverse, apply_inverse, plan_inverse
 from commonground.store.text_index import Document
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
-from commonground.structure import tables, vocabularies
+from commonground.structure import entities, tables, vocabularies
 from commonground.structure.users import find_users
 
 LASTING = {
@@ -56,10 +57,16 @@ def plan_revert(on: Reading, *, change: int) -> Plan:
         reads=tuple(anchors),
         effect={
             "undoes": f"change {change}, {done.verb}",
-            "ends": {name: len(rids) for name, rids in inverse.ends.items()},
-            "restores": {name: len(rids) for name, rids in inverse.restores.items()},
+            "takes away": _count(on.view, inverse.ends),
+            "brings back": _count(on.view, inverse.restores),
         },
     )
+
+
+def _count(view: View, rows: Mapping[str, Sequence[Rid]]) -> dict[str, int]:
+    """How many rows of each table, the tables of entities by the name of their type."""
+    names = {entities.get_table(view, kind).name: kind.name for kind in entities.list_types(view)}
+    return {names.get(table, table.replace("_", " ")): len(rids) for table, rids in rows.items()}
 
 
 def apply_revert(tx: Transaction, plan: Plan) -> None:

@@ -52,6 +52,7 @@ def plan_withdraw(
         at=on.view.change,
         anchors=tuple(sorted(gone)),
         reads=(*reach, *sorted(gone)),
+        why=reason,
         effect={
             "withdraws": ", ".join(f"{kind.name}:{key}" for key in sorted(set(keys))[:5])
             + (f" and {len(set(keys)) - 5} more" if len(set(keys)) > 5 else ""),  # noqa: PLR2004 - enough to recognise them

@@ -106,6 +106,12 @@ def since_of(view: View, table: sa.Table, rid: Rid) -> int | None:
     return int(rows[0].since) if rows else None
 
 
+def first_row(view: View, table: sa.Table, rid: Rid) -> int | None:
+    """The change that wrote the first row of a thing in a table with history; None if there is none yet."""
+    first = sa.select(sa.func.min(table.c.since)).where(table.c.rid == rid, table.c.since <= view.change)
+    return view.connection.execute(first).scalar()
+
+
 def criteria_change(view: View, dataset: Rid) -> int | None:
     """The change that stated what produces a dataset's members."""
     rows = view.list_rows(tables.criteria, tables.criteria.c.dataset == dataset)

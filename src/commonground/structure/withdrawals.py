@@ -73,6 +73,11 @@ def find_withdrawn(view: View, kind: EntityType, key: str | Rid) -> Withdrawn | 
     return next((one for one in list_withdrawn(view, kind) if one.rid == key), None)
 
 
+def find_reason(view: View, rid: Rid) -> tuple[str, int] | None:
+    """Why an entity of any type was withdrawn, and the change that did it; None if it is not withdrawn."""
+    return next(((row.reason, row.since) for row in view.list_rows(withdrawal, withdrawal.c.rid == rid)), None)
+
+
 def list_withdrawn_rids(view: View) -> list[Rid]:
     """All withdrawn entities, of whatever type."""
     return [row.rid for row in view.rows(sa.select(withdrawal.c.rid).where(view.visible(withdrawal)))]

@@ -25,7 +25,7 @@ VERBS = {
     "renames": ("Renamed", "Would rename"),
     "retypes": ("Retyped", "Would retype"),
     "erases": ("Erased", "Would erase"),
-    "reverts": ("Reverted", "Would revert"),
+    "undoes": ("Undid", "Would undo"),
     "splits": ("Split", "Would split"),
     "draws from": ("Drew from", "Would draw from"),
 }

@@ -149,6 +149,8 @@ def _split(text: str, *, needed: bool = False) -> tuple[str, str, str]:
 
 def _argument(param: Param) -> click.Argument:
     kind = click.Choice(param.choices) if param.choices else TYPES.get(param.type, click.STRING)
+    if param.name == "change":
+        kind = _Change()
     return click.Argument(
         [param.name],
         type=kind,

@@ -58,13 +58,14 @@ def present_agreement(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: AN
         word = "moderately"
     elif alpha.value >= FAIR / 2:
         word = "weakly"
-    interval = f" ({show_figure(alpha.low)} to {show_figure(alpha.high)})" if alpha.low is not None else ""
+    interval = f" (95 %: {show_figure(alpha.low)} to {show_figure(alpha.high)})" if alpha.low is not None else ""
+    kind = str(answer.feature).partition(".")[0]
     rows = [
         ("alpha, " + str(answer.level), f"{show_figure(alpha.value)}{interval}"),
-        ("read by two or more", f"{alpha.units:,}"),
+        (f"{kind} read by two or more", f"{alpha.units:,}"),
         ("readings of these", f"{alpha.values:,}"),
-        ("two steps or more apart", f"{answer.apart:,}"),
-        ("not graded", f"{answer.not_graded:,}"),
+        ("of these two steps or more apart", f"{answer.apart:,}"),
+        ("readings without a grade", f"{answer.not_graded:,}"),
     ]
     pairs = answer.pairs
     rows += [("pairs that agree exactly", _percent(pairs.exact)), ("pairs within one step", _percent(pairs.within_one))]
@@ -78,7 +79,7 @@ def present_agreement(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: AN
             (Cell(label, "quiet"), *(Cell(f"{int(count):,}", _apart(row, at)) for at, count in enumerate(counts)))
             for row, (label, counts) in enumerate(zip(labels, pairs.pairs, strict=True))
         )
-        blocks.append(Table(heads, matrix, "Pairs of readings of the same one"))
+        blocks.append(Table(heads, matrix, f"Pairs of readings of the same {kind}"))
     return Page(f"Readers agree {word} on {answer.feature}.", look=look, blocks=tuple(blocks))
 
 
@@ -121,7 +122,7 @@ def _column(column: Any, names: Mapping[int, str]) -> str:  # noqa: ANN401 - a r
 
 
 def _percent(share: float | None) -> str:
-    return GAP_SIGN if share is None else f"{share:.1%}"
+    return GAP_SIGN if share is None else f"{100 * share:.1f} %"
 
 
 def _apart(row: int, at: int) -> str:

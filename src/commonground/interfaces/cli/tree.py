@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,6 +34,8 @@ GROUPS: Mapping[str, str] = {
     "asset": "Files and series of files.",
 }
 RUNNING = "commonground.interfaces.cli.running"
+HELP_WIDTH = 92
+"""Of lines that click does not break itself: its widest page without the margins."""
 Own = Callable[[], click.Command]
 
 
@@ -144,7 +147,13 @@ def build_lineage() -> click.Command:
 
 def _about_arguments(params: tuple[Param, ...]) -> str:
     told = [f"{param.name.upper()}  {param.help}" for param in params if param.positional]
-    return "\n\n\b\n" + "\n".join(told) if told else ""
+    # Continued lines begin under the words, not under the name.
+    indents = [" " * (text.index("  ") + 2) for text in told]
+    broken = [
+        textwrap.wrap(text, HELP_WIDTH, subsequent_indent=indent) for text, indent in zip(told, indents, strict=True)
+    ]
+    lines = [line for one in broken for line in one]
+    return "\n\n\b\n" + "\n".join(lines) if lines else ""
 
 
 def _next_words(words: tuple[str, ...]) -> set[str]:

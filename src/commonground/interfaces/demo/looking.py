@@ -76,6 +76,9 @@ def tell_next(scene: Scene, folder: Path, seconds: float) -> None:
     tell.command("cg lineage logistic-3-malignant", "What a run came from, back to the readings.")
     tell.command("cg dataset diff nodules@1.0.0 nodules@2.0.0", "Which nodules came back.")
     tell.command("cg execution find 'metrics.auc > 0.9'", "Which runs came above .9, and what they were told.")
+    tell.command(
+        "cg reproduce logistic-3-left-out", "The run once more, from its record, in a few seconds: is the AUC the same?"
+    )
     tell.line()
     tell.say(
         f"Told in {seconds:.0f} s. Readings: LIDC-IDRI, The Cancer Imaging Archive, CC BY 3.0; "
