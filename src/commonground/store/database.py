@@ -1,17 +1,15 @@
 """The database under a study: an SQLite file or a PostgreSQL database, opened for reading or for writing.
 
-Readers get one snapshot for all their statements. Writers queue: an advisory lock on PostgreSQL; on SQLite a lock
-file before BEGIN IMMEDIATE, which is fairer among processes than SQLite's own waiting.
+Readers get one snapshot for all their statements. Writers queue: an advisory lock on PostgreSQL; on SQLite
+`write_queue` before BEGIN IMMEDIATE, which is fairer among processes than SQLite's own waiting.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +21,7 @@ from commonground.errors import Busy, CommonGroundError, Conflict, Corrupt, Inva
 from commonground.store import sqlite_driver
 from commonground.store.faults import point
 from commonground.store.locations import refuse_unsafe
+from commonground.store.write_queue import turn
 
 WRITE_LOCK = 7_262_101
 LOCK_TIMEOUT_S = 60.0
@@ -115,12 +114,8 @@ class Database:
         if self._path is None:
             yield
             return
-        descriptor = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            _lock(descriptor)
+        with turn(self._path, LOCK_TIMEOUT_S):
             yield
-        finally:
-            os.close(descriptor)
 
     def scrub(self) -> bool:
         """Rebuild the database file, so that nothing of deleted rows is left in free space or in the log.
@@ -158,24 +153,6 @@ def _sync_log(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int) -> None:
-    deadline = time.monotonic() + LOCK_TIMEOUT_S
-    pause = 0.0002
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise Busy(
-                    f"Another process has been writing to this study for {LOCK_TIMEOUT_S:.0f} s.",
-                    todo="Try again when it has finished; `cg doctor` shows who holds the study.",
-                ) from None
-            time.sleep(pause)
-            pause = min(pause * 1.5, 0.005)
-        else:
-            return
 
 
 def _sqlite_engine(path: Path, module: ModuleType, begin: str, more: Sequence[str] = ()) -> sa.Engine:

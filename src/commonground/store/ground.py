@@ -2,7 +2,7 @@
 
 .commonground/
   study.toml        name, and the database's address if it is not the file beside it
-  catalogue.sqlite  the database (and its -wal, -shm, .lock)
+  catalogue.sqlite  the database (and its -wal, -shm, .lock, .queue)
   blobs/            files by digest
   spool/            what running executions have written and the catalogue has not yet
   cache/            free to delete
