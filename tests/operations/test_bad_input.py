@@ -27,6 +27,7 @@ from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
 from commonground.store import migrations, sqlite_driver
 from commonground.store.view import find_prefix, identify
+from whole_study import state_of
 
 
 @pytest.fixture
@@ -49,18 +50,13 @@ def study(session: Session) -> Session:
         ],
     )
     session.write("dataset create", name="none")
+    session.write("dataset create", name="r\u00e9tine")
     session.write("execution start", name="r")
     session.write("entity upsert", type="Patient", keys=["p1"], columns={"born": ["1950"]})
     session.write("entity upsert", type="Eye", keys=["e1"], columns={"patient": ["p1"], "side": ["left"]})
     session.write("feature add", name="grade", type="Eye", holds="int", lowest=0, highest=4, ordered=True)
     session.write("dataset create", name="eyes", type="Eye", keys=["e1"], features=["grade"])
     return session
-
-
-def fingerprint(session: Session) -> tuple[int, list[str]]:
-    """The newest change, and all blobs."""
-    with session.reading() as on:
-        return on.view.change, list(session.ground.blobs.iterate())
 
 
 def upsert(column: str, value: Any) -> Callable[[Session, Path], object]:
@@ -141,7 +137,7 @@ CASES: dict[str, tuple[type[CommonGroundError], str, Callable[[Session, Path], o
     "broken PNG": (InvalidInput, "fault", pictures("e1.png", b"\x89PNG\r\n\x1a\nrubbish")),
     "picture of nobody": (CommonGroundError, "", pictures("e7.png", b"not a picture")),
     "path with ..": (UnsafePath, "", pictures("e1.png", b"", match="../{eye}.png")),
-    "Unicode twin": (Conflict, "already", lambda s, _: s.write("dataset create", name="e\u0079es")),
+    "Unicode twin": (Conflict, "already", lambda s, _: s.write("dataset create", name="re\u0301tine")),
     "case-colliding name": (Conflict, "already", lambda s, _: s.write("dataset create", name="EYES")),
     "name with @": (InvalidInput, "@", lambda s, _: s.write("dataset create", name="eyes@2")),
     "empty name": (InvalidInput, "empty", lambda s, _: s.write("dataset create", name="  ")),
@@ -214,12 +210,13 @@ def test_bad_input_is_refused_and_changes_nothing(study: Session, tmp_path: Path
     kind, words, act = CASES[case]
     inbox = tmp_path / "inbox"
     inbox.mkdir()
-    before = fingerprint(study)
+    before = state_of(study)
     with pytest.raises(kind) as caught:
         act(study, inbox)
     assert words.lower() in str(caught.value).lower()
     assert caught.value.kept
-    assert fingerprint(study) == before
+    assert caught.value.todo
+    assert state_of(study) == before
 
 
 def test_a_clock_before_2024_makes_no_ids() -> None:
@@ -283,7 +280,7 @@ def test_a_full_disk_is_said_and_keeps_everything(tmp_path: Path) -> None:
     session = create_study(tmp_path / "study", name="full", person="Tester")
     path = tmp_path / "table.csv"
     path.write_text("visit,day\nv1,1\n")
-    before = fingerprint(session)
+    before = state_of(session)
     session.ground.close()
     code = (
         "import sys; from pathlib import Path; from commonground.operations.studies import open_study;"
@@ -299,7 +296,7 @@ def test_a_full_disk_is_said_and_keeps_everything(tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     assert "StorageFull" in done.stderr
-    assert fingerprint(open_study(tmp_path / "study", person="Tester")) == before
+    assert state_of(open_study(tmp_path / "study", person="Tester")) == before
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,8 @@ def describe_columns(
         except ValueError:
             faults.append(f"{column.name}: {column.holds!r} is none of {', '.join(Holds)}")
     if faults:
-        raise InvalidInput(f"The columns of {type_name} cannot be declared.", faults=faults)
+        todo = "Correct these columns and declare them all at once."
+        raise InvalidInput(f"The columns of {type_name} cannot be declared.", faults=faults, todo=todo)
     return rows
 
 
@@ -255,7 +256,8 @@ def store_values(on: Reading, kind: EntityType, columns: Given, rows: int) -> di
         except (InvalidInput, NotFound) as error:
             faults += [error.what, *error.faults]
     if faults:
-        raise InvalidInput(f"These values do not fit {kind.name}.", faults=faults)
+        todo = f"Correct these values; `cg show {kind.name}` lists its columns and what they hold."
+        raise InvalidInput(f"These values do not fit {kind.name}.", faults=faults, todo=todo)
     return stored
 
 

@@ -240,7 +240,7 @@ def plan_finish(
         try:
             points.append((clean_name(key, "metric's name"), 0, now, float(value)))
         except (TypeError, ValueError):
-            raise InvalidInput(f"The metric {key} is no number: {value!r}.") from None
+            raise InvalidInput(f"The metric {key} is no number: {value!r}.", todo="Give a number.") from None
     changes = {"status": status, "reason": reason, "ended_at": now if ended_at is None else ended_at}
     return finish_plan(
         on.ground.mint,

@@ -78,7 +78,7 @@ def describe_feature(
     if holds not in set(Holds):
         raise InvalidInput(f"{holds!r} is none of {', '.join(Holds)}.")
     if (lowest is not None or highest is not None) and holds not in {Holds.INT, Holds.REAL}:
-        raise InvalidInput(f"A feature that holds {holds} has no least and no greatest number.")
+        raise InvalidInput(f"A feature that holds {holds} has no least and no greatest number.", todo="Leave them out.")
     if lowest is not None and highest is not None and lowest > highest:
         raise InvalidInput(f"No value lies between {lowest:g} and {highest:g}.", todo="Exchange the two.")
     words = None
@@ -211,7 +211,9 @@ def check_values(
     if faults:
         more = [f"... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
         raise InvalidInput(
-            f"{feature.name}: {count(len(faults), 'value')} cannot be taken.", faults=[*faults[:SHOWN], *more]
+            f"{feature.name}: {count(len(faults), 'value')} cannot be taken.",
+            faults=[*faults[:SHOWN], *more],
+            todo="Correct these values, or give a reason where there is none.",
         )
     return stored
 

@@ -23,6 +23,8 @@ from commonground.errors import InvalidInput, count
 
 LARGEST = (1 << 63) - 1
 LONGEST_TEXT = 1 << 20
+_SHORTER = "Shorten it, or keep it as a file of its own."
+_PLAIN = "Take that character out."
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
 _TIME_OF_DAY = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*", re.ASCII)
 _INSTANTS = (-62_135_596_800_000_000, 253_370_764_800_000_000)
@@ -98,11 +100,11 @@ def read_text(value: object) -> str:
     if not isinstance(value, str):
         raise InvalidInput(f"{value!r} is not text")
     if len(value) > LONGEST_TEXT:
-        raise InvalidInput(f"a text of {len(value):,} characters; a cell can have {LONGEST_TEXT:,}")
+        raise InvalidInput(f"a text of {len(value):,} characters; a cell can have {LONGEST_TEXT:,}", todo=_SHORTER)
     if "\0" in value:
-        raise InvalidInput("text with a NUL character in it")
+        raise InvalidInput("text with a NUL character in it", todo=_PLAIN)
     if any(unicodedata.category(character) == "Cs" for character in value if character >= "\ud800"):
-        raise InvalidInput("text with half a character (a lone surrogate) in it")
+        raise InvalidInput("text with half a character (a lone surrogate) in it", todo=_PLAIN)
     return value
 
 
@@ -190,7 +192,9 @@ def read_values(name: str, holds: Holds, values: Sequence[Any] | np.ndarray[Any,
     if faults:
         more = [f"... and {len(faults) - 20} more"] if len(faults) > 20 else []  # noqa: PLR2004 - a screenful
         raise InvalidInput(
-            f"{name} holds {holds}; {count(len(faults), 'value is', 'values are')} not.", faults=[*faults[:20], *more]
+            f"{name} holds {holds}; {count(len(faults), 'value is', 'values are')} not.",
+            faults=[*faults[:20], *more],
+            todo=f"Correct these values, or declare {name} as what they are.",
         )
     return stored
 

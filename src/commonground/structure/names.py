@@ -17,13 +17,15 @@ def clean_name(name: str, what: str = "name") -> str:
     """
     clean = unicodedata.normalize("NFC", name).strip()
     if not clean:
-        raise InvalidInput(f"A {what} cannot be empty.")
+        raise InvalidInput(f"A {what} cannot be empty.", todo="Give one.")
     if len(clean) > LONGEST:
         raise InvalidInput(f"A {what} can have {LONGEST} characters; this has {len(clean)}.")
     bad = sorted({character for character in clean if unicodedata.category(character)[0] == "C"})
     if bad or RESERVED in clean:
         shown = ", ".join(f"U+{ord(character):04X}" for character in bad) or RESERVED
-        raise InvalidInput(f"A {what} cannot contain {shown}: {clean!r}.")
+        raise InvalidInput(
+            f"A {what} cannot contain {shown}: {clean!r}.", todo="Leave that out, or write it otherwise."
+        )
     return clean
 
 

@@ -136,7 +136,7 @@ def _units(
                 missing = np.count_nonzero(code == keys.index(b""))
                 faults.append(f"{missing} of the {what} are missing or no text, number or boolean")
     if faults:
-        raise InvalidInput("These entities cannot be divided like this.", faults=faults)
+        raise InvalidInput("These entities cannot be divided like this.", faults=faults, todo="Correct what was asked.")
     group = _in_order(*coded.get("groups", _coded(given)), f"{purpose} group ")
     stratum = _in_order(*coded.get("strata", (np.zeros(len(given), np.int64), [b""])), f"{purpose} stratum ")
     # of each group the most frequent stratum, the earlier one if two are as frequent
