@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -464,3 +465,19 @@ def test_kill_at_a_fault_point_keeps_what_was_before(path, point):
     assert done.returncode == -signal.SIGKILL
     expected = {"spool.append": 1, "spool.sync": 300}[point]  # the header is the first write
     assert numbers(spool.read(path)) == list(range(expected))
+
+
+def test_a_spool_that_may_not_grow_loses_only_what_had_no_room(path):
+    """When the system refuses to let the file grow the program goes on, and what was lost is told in the file."""
+    writer = write(path, {"n": 1})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
+    try:
+        with pytest.warns(spool.SpoolWarning):
+            assert [writer.append("metric", {"n": n}) for n in (2, 3)] == [False, False]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert writer.append("metric", {"n": 4})
+    assert writer.close()
+    content = spool.read(path)
+    assert (numbers(content), content.gaps, content.dropped, len(content.damaged)) == ([1, 4], ((2, 3),), 2, 1)

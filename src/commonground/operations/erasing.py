@@ -25,6 +25,7 @@ from commonground.operations.plans import Plan, Reading
 from commonground.store import batches, changes, schema, text_index
 from commonground.store.blobs import BlobStore
 from commonground.store.bulk import insert_rows
+from commonground.store.disk_errors import in_words
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
@@ -156,7 +157,8 @@ def stage_erase(ground: Ground, plan: Plan) -> Redacted:
                         written.parts.append(one)
         for asset, _, left in find_kept_values(view, ground.blobs, rids):
             if asset.rid in plan.args["kept values"]:
-                pq.write_table(left, place / "values")
+                with in_words("writing", place / "values"):
+                    pq.write_table(left, place / "values")
                 info = ground.blobs.put_file(place / "values")
                 written.values[asset.rid] = (info.digest, info.size)
     return written

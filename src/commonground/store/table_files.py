@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from commonground.errors import BrokenFile
 from commonground.store import files, schema
 from commonground.store.bulk import insert_rows
+from commonground.store.disk_errors import in_words
 
 ROWS = 20_000
 _TYPES = {"int": pa.int64(), "real": pa.float64(), "text": pa.large_string(), "bytes": pa.large_binary()}
@@ -30,8 +31,12 @@ def write_table(connection: sa.Connection, table: sa.Table, rows: sa.Select[Any]
     columns = kept_columns(table)
     layout = pa.schema([pa.field(column.name, _TYPES[schema.field_type(column)]) for column in columns])
     count = 0
-    result = connection.execute(rows, execution_options={"stream_results": True, "yield_per": ROWS})
-    with pq.ParquetWriter(path, layout, compression="zstd") as writer:
+    options = {"stream_results": True, "yield_per": ROWS}
+    with (
+        connection.execute(rows, execution_options=options) as result,
+        in_words("writing", path),
+        pq.ParquetWriter(path, layout, compression="zstd") as writer,
+    ):
         for part in result.partitions():
             arrays = [pa.array(values, kind.type) for values, kind in zip(zip(*part, strict=True), layout, strict=True)]
             writer.write_batch(pa.record_batch(arrays, schema=layout))

@@ -27,6 +27,7 @@ import sqlalchemy as sa
 from commonground.store.blobs import BlobStore
 from commonground.store.bulk import insert_rows
 from commonground.store.canonical import Column, table_digest
+from commonground.store.disk_errors import in_words
 from commonground.structure import tables
 
 NONCE_BYTES = 32
@@ -68,7 +69,8 @@ def to_arrow(columns: Sequence[Column]) -> pa.Table:
 
 def write_file(path: Path, table: pa.Table, nonce: bytes) -> None:
     """Write a part as a Parquet file that carries its nonce."""
-    pq.write_table(table.replace_schema_metadata({NONCE_KEY: nonce.hex()}), path, compression="zstd")
+    with in_words("writing", path):
+        pq.write_table(table.replace_schema_metadata({NONCE_KEY: nonce.hex()}), path, compression="zstd")
 
 
 def read_file(blobs: BlobStore, blob: str, columns: Sequence[str] | None = None) -> pa.Table:
