@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from commonground.errors import Conflict
+from commonground.operations.plans import Plan
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study
 from commonground.store import changes
@@ -53,6 +54,33 @@ def test_of_two_releases_of_one_dataset_one_wins(session: Session) -> None:
         session.commit(second)
     with session.reading() as on:
         assert len(datasets.list_every_version(on.view)) == 1
+
+
+def test_of_two_releases_at_the_same_moment_one_wins(session: Session) -> None:
+    """Two threads that commit their releases together: each time one version and one conflict, on both engines."""
+    declare(session, ["a", "b"])
+    for round_ in range(1, 6):
+        session.write("feature annotate", feature="grade", keys=["a"], values=[round_])
+        plans = [session.plan("dataset release", dataset="items", description=name) for name in ("one", "two")]
+        together = threading.Barrier(len(plans))
+        ends: list[str] = []
+
+        def release(plan: Plan, together: threading.Barrier = together, ends: list[str] = ends) -> None:
+            together.wait()
+            try:
+                session.commit(plan)
+                ends.append("won")
+            except Exception as problem:  # noqa: BLE001 - whatever it is, the test must see it
+                ends.append(f"{type(problem).__name__}: {'dataset release' in str(problem)}")
+
+        threads = [threading.Thread(target=release, args=(plan,)) for plan in plans]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(ends) == ["Conflict: True", "won"]
+        with session.reading() as on:
+            assert len(datasets.list_every_version(on.view)) == round_
 
 
 def test_the_same_plan_twice_is_one_change(session: Session) -> None:
