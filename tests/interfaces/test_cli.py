@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -351,6 +352,16 @@ def test_a_program_runs_as_an_execution(study: Path) -> None:
     down = ok(study, "lineage", "nodules@1.0.0", "--down")
     assert "size" in down
     assert "Came from" not in down
+
+
+def test_compared_code_is_an_entry_point_and_the_beginning_of_a_digest(tmp_path: Path) -> None:
+    """`cg diff` of two runs names the script and eight characters of its tree digest; both are the same."""
+    ok(tmp_path, "init", ".")
+    (tmp_path / "train.py").write_text("print('trained')\n")
+    for name in ("first", "second"):
+        assert run_apart(tmp_path, "run", "--name", name, "--", sys.executable, "train.py").returncode == 0
+    shown = ok(tmp_path, "diff", "first", "second")
+    assert re.search(r"^code +train\.py [0-9a-f]{8} +train\.py [0-9a-f]{8} +same$", shown, re.MULTILINE), shown
 
 
 def test_agreement_leads_with_the_verdict(study: Path) -> None:

@@ -201,7 +201,7 @@ def refuse(source: Path, faults: Sequence[Fault], total: int) -> NoReturn:
     number = "one fault" if total == 1 else f"{total:,} faults"
     raise InvalidInput(
         f"{source.name} has {number}.",
-        todo="Correct the file, or state types, missing values or a decimal sign, and inspect it again.",
+        todo="Correct the file, or state types, missing values or a decimal sign, and look again.",
         faults=[str(fault) for fault in faults],
     )
 

@@ -140,8 +140,18 @@ def _axis_row(axis: Axis) -> tuple[Cell, ...]:
     if all(value is None for value in axis.values):
         # Two unknowns are not the same.
         sign = Cell("cannot tell", "open")
-    values = [_data(value) if axis.name == "data" else _axis_cell(value) for value in axis.values]
+    show = {"data": _data, "code": _code}.get(axis.name, _axis_cell)
+    values = [show(value) for value in axis.values]
     return Cell(name, "quiet"), *values, sign
+
+
+def _code(value: Any) -> Cell:  # noqa: ANN401 - any plain value
+    """The entry point and the beginning of the tree digest, out of the text that code is compared by."""
+    parts = str(value).split()
+    if value is None or len(parts) != 3:  # noqa: PLR2004 - repository, tree, entry
+        return _axis_cell(value)
+    repository, tree, entry = parts
+    return Cell(" ".join([*([entry] if entry != "-" else []), tree[:8], *([repository] if repository != "-" else [])]))
 
 
 def _data(value: Any) -> Cell:  # noqa: ANN401 - any plain value
@@ -162,6 +172,8 @@ def _frame(frame: Mapping[str, Any]) -> str:
 
 
 def _words(selector: Any) -> str:  # noqa: ANN401 - any plain value
+    if isinstance(selector, Mapping) and selector.get("rule") == "by_execution":
+        return f"execution {selector.get('execution')}"
     if isinstance(selector, Mapping):
         return " ".join(_words(inner) for inner in selector.values() if inner is not None)
     return str(selector)
