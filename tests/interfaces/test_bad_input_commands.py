@@ -92,6 +92,13 @@ CASES: dict[str, Case] = {
     "empty file": ("broken-file", 2, "is empty", table("")),
     "network folder": ("unsafe-place", 7, "dropbox", synced),
     "unknown rid": ("not-found", 3, "", lambda _: ("show", "0000000000000")),
+    "table of too long a name": (
+        "not-found",
+        3,
+        "there is no file",
+        lambda _: ("import", "table", f"{'x' * 300}.csv", "--as", "Visit", "--key", "visit"),
+    ),
+    "file of too long a name": ("not-found", 3, "there is no file", lambda _: ("asset", "add", "x" * 300)),
     "unknown name": ("not-found", 3, "nothing", lambda _: ("show", "nothing")),
     "Unicode twin": ("conflict", 4, "already", lambda _: ("dataset", "create", "re\u0301tine")),
     "case-colliding name": ("conflict", 4, "already", lambda _: ("dataset", "create", "R\u00c9TINE")),

@@ -10,6 +10,7 @@ By reference means that the bytes stay where they are: the study keeps digests a
 from __future__ import annotations
 
 import mimetypes
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ def plan_assets(
     `reference` leaves the bytes where they are. All faults of names and files come at once.
     """
     source = Path(path)
-    if not source.exists():
+    if not os.path.exists(source):  # noqa: PTH110 - never raises, also for names that are too long
         raise NotFound(f"There is no file or folder {source}.", todo="Check the path.")
     series = source.is_dir() and not each
     if kind is not None and (series or kind == SERIES):
