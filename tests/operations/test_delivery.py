@@ -173,6 +173,28 @@ def test_a_damaged_spool_is_delivered_with_its_holes_told(tmp_path: Path) -> Non
         session.ground.close()
 
 
+@pytest.mark.parametrize("content", [None, b"", b"weighty", b"weights and more"])
+def test_an_output_whose_bytes_are_gone_holds_nothing_else_back(tmp_path: Path, content: bytes | None) -> None:
+    """After a power cut the spool may name a file that is missing or other: the rest is delivered, the loss told."""
+    study, work = tmp_path / "study", tmp_path / "work"
+    work.mkdir()
+    create_study(study, name="Test study").ground.close()
+    assert run_script(work, study, "run.finish:1:kill") == -signal.SIGKILL
+    (kept,) = study.rglob("out-*")
+    kept.unlink() if content is None else kept.write_bytes(content)
+    session = open_study(study)
+    try:
+        (done,) = sync(session)
+        assert done.outcome == "delivered"
+        (record,) = records_of(session)
+        assert record.metrics["auc"].points == 3
+        assert "model.bin" not in {named.name for _, named in record.outputs}
+        assert record.execution.details["lost_outputs"] == ["model.bin"]
+        assert sync(session) == []
+    finally:
+        session.ground.close()
+
+
 def test_a_spool_of_another_study_stays(tmp_path: Path) -> None:
     """A spool without its start, in a study that does not know the execution, is told and left as it is."""
     session = create_study(tmp_path / "study", name="Test study")

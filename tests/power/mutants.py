@@ -13,6 +13,7 @@ from acknowledge import acknowledge
 
 from commonground.operations.session import Session
 from commonground.store import blob_putting, faults, files, spool, sqlite_driver
+from commonground.store.database import Database
 from commonground.store.staging import Staging
 
 EARLY = "acknowledge before commit"
@@ -54,6 +55,11 @@ def _pointer_before_rows() -> None:
     Session._stage_and_write = late
 
 
+def _changes_as_drafts() -> None:
+    """What is acknowledged is left to the next change to sync, as the drafts of bulk rows are."""
+    Database.write = Database.draft
+
+
 MUTANTS: dict[str, Callable[[], None]] = {
     "": lambda: None,
     EARLY: lambda: None,
@@ -62,6 +68,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "spool unsynced": _spool_unsynced,
     "synchronous=NORMAL": _normal,
     "pointer before rows": _pointer_before_rows,
+    "changes as drafts": _changes_as_drafts,
 }
 
 

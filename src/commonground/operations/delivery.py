@@ -133,6 +133,7 @@ def _deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
                     raise _stray(rid)
                 run_spool.remove(folder)
                 return Delivered(rid, None, "cut off before it had begun")
+            gathered.leave_out_damaged()
             final = _complete(session, gathered, gathered.final or _write_final(session, gathered))
             _commit(session, gathered, final)
             point("deliver.after")

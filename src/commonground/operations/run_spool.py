@@ -18,6 +18,7 @@ The `final` record holds the plan id, so that the same end is delivered once, ho
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -95,6 +96,8 @@ class Gathered:
     """Who wrote, and whether they closed their file."""
     notes: list[str] = field(default_factory=list)
     """What is damaged or missing."""
+    lost: list[str] = field(default_factory=list)
+    """The names of outputs whose files are not what was saved."""
 
     @property
     def nothing(self) -> bool:
@@ -117,8 +120,8 @@ class Gathered:
         if seeds := self._late_seeds():
             changes["seed"] = json.dumps(seeds, sort_keys=True)
         present = [one for one in outputs if (self.folder / one["file"]).is_file()]
-        if len(present) < len(outputs):
-            details["lost_outputs"] = [one["asset"]["name"] for one in outputs if one not in present]
+        if self.lost or len(present) < len(outputs):
+            details["lost_outputs"] = self.lost + [one["asset"]["name"] for one in outputs if one not in present]
         return finish_plan(
             Mint(),
             execution=self.execution,
@@ -134,6 +137,18 @@ class Gathered:
             ],
             plan=final["plan"],
         )
+
+    def leave_out_damaged(self) -> None:
+        """Let go of files that are not what was saved: a power cut may keep the word and lose the bytes.
+
+        Only for the spool of a process that is gone, since it reads every file once more.
+        """
+        damaged = [one for one in self.assets if not _holds(self.folder / one["file"], one["asset"]["digest"])]
+        self.assets = [one for one in self.assets if one not in damaged]
+        self.lost += [one["asset"]["name"] for one in damaged]
+        rows = [name for name in self.files if not _holds(self.folder / name, name.removeprefix("rows-"))]
+        self.files = [name for name in self.files if name not in rows]
+        self.notes += [f"{name}: the rows that were used are not as they were written" for name in rows]
 
     def known_inputs(self) -> dict[tuple[Rid, str], Rid]:
         """The edges of the inputs that are on record: what was used and its reference, to the rid of the edge."""
@@ -159,6 +174,15 @@ class Gathered:
             anchors=(self.execution,),
             payload={"files": [str(path) for path in files if path.is_file()]},
         )
+
+
+def _holds(path: Path, digest: str) -> bool:
+    """Whether a file is there and has this SHA-256, or one that begins with it."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest().startswith(digest)
+    except OSError:
+        return False
 
 
 def _plain(rows: Iterable[Sequence[Any]]) -> dict[str, Plain]:

@@ -1,4 +1,7 @@
-"""Makes a study and commits files to it: the database and the blob directory have to agree."""
+"""Makes a study and commits files to it: the database and the blob directory have to agree.
+
+A listing of more than one file is drafted row by row, so that changes follow drafts that were not waited for.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,13 @@ from acknowledge import acknowledge
 from mutants import plant
 
 from commonground.operations.studies import create_study
+from commonground.store import batches
 
 
 def main(root: Path, mutant: str) -> None:
     """Add 25 folders of files below `root`."""
     plant(mutant)
+    batches.CHUNK_ROWS = 1
     chance = random.Random(3)
     sources = root.with_name(f"{root.name}-sources")
     session = create_study(root / "study", name="Power study", person="Tester")
