@@ -138,6 +138,7 @@ def write_rows(path, rows):
 # --- the whole story
 
 
+@pytest.mark.soak
 def test_story_of_all_nodules(tmp_path):
     """The demo measures what the files give when they are measured without it, says so, and leaves a study to ask."""
     folder = tmp_path / "lung-nodules"
@@ -212,6 +213,7 @@ def check_commands(folder, said):
     assert any(command.startswith("cg reproduce ") for command in commands)
 
 
+@pytest.mark.soak
 def test_one_reading_changes_the_figures(small, tmp_path):
     """With one grade of one reader changed, the figures are those of the changed file and no longer the old ones."""
     before = Plainly(small).figures()
@@ -228,6 +230,7 @@ def test_one_reading_changes_the_figures(small, tmp_path):
     assert all(abs(after[name] - before[name]) > 1e-4 for name in ("out", "benign", "malignant"))
 
 
+@pytest.mark.soak
 def test_seed_changes_the_figures(small, tmp_path):
     """The forest's figure is the one of the seed that was given, and another seed gives another."""
     told, said = tell(tmp_path / "study", data=small, trees=TREES, seed=1)

@@ -16,6 +16,8 @@ from commonground.operations.delivery import sync
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study
 
+pytestmark = pytest.mark.soak
+
 TASK = """
     import os, sys
     import commonground as cg

@@ -21,6 +21,8 @@ from commonground.operations.session import Session
 from commonground.operations.studies import create_study
 from commonground.structure.verdicts import Level, Outcome
 
+pytestmark = pytest.mark.soak
+
 TRAIN = """
     import argparse, sys
     import scaling

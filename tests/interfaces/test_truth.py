@@ -22,6 +22,8 @@ from commonground.operations.session import Session
 from commonground.operations.studies import create_study
 from commonground.structure import tables
 
+pytestmark = pytest.mark.soak
+
 DOORS = {
     "with": """
         import commonground as cg

@@ -79,6 +79,7 @@ def records_of(session: Session) -> list[Any]:
     return [session.read("execution get", execution=one.execution.rid) for one in found]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("place", POINTS)
 def test_kill_at_any_point_leaves_one_truthful_execution(tmp_path: Path, place: str) -> None:
     """There is at most one execution; once it had logged, nothing of it is missing; a second sync does nothing."""
