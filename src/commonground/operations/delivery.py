@@ -88,6 +88,8 @@ def finish(
     try:
         with _alone(folder, else_write=(writer, final)):
             writer.append(run_spool.FINAL, final)
+            # Else a power cut could keep the change and lose this word, and the run would be taken for a lost one.
+            writer.sync()
             gathered = run_spool.gather(folder, writer.execution)
             _commit(session, gathered, final, started=started, new=True)
     except BaseException:
