@@ -14,11 +14,11 @@ def diamond(layers: int) -> dict[str, float]:
     """Seconds of gathering the lineage behind 1, 2, ... layers of two runs that both use both results before them."""
     lamindb_setup.init(storage=str(Path.cwd() / "storage"))
     # These need a store that is there.
-    import lamindb  # noqa: PLC0415
-    from lamindb.models.has_parents import _df_edges_from_runs, _get_all_parent_runs  # noqa: PLC0415
+    import lamindb  # noqa: PLC0415 - after its settings
+    from lamindb.models.has_parents import _df_edges_from_runs, _get_all_parent_runs  # noqa: PLC0415 - as above
 
     # Without a network it would end here, asking whether the store that was just made is registered at its hub.
-    lamindb_setup.settings.instance._is_on_hub = False  # noqa: SLF001
+    lamindb_setup.settings.instance._is_on_hub = False  # noqa: SLF001 - it has no public switch
     transform = lamindb.Transform(key="bench", kind="pipeline").save()
 
     def make(name: str, sources: list[object]) -> object:

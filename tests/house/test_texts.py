@@ -16,11 +16,36 @@ from commonground.operations.plans import Role
 from commonground.operations.registry import VERBS
 from house import ROOT, SOURCES, TESTS, modules, name_of, tree_of
 
-# Put together from parts, so that this file does not hold what it forbids.
-HOSTS = (("pypi", "org"), ("files", "pythonhosted", "org"), ("registry", "npmjs"), ("artifactory",))
 FOLDERS = ("work", "root")
-PLACES = re.compile("|".join([*(rf"\B/{name}/" for name in FOLDERS), *(r"\.".join(host) for host in HOSTS)]))
-NAME_PLACES_AS_DATA = {"test_texts.py", "test_locations.py", "locations.py"}
+PLACES = re.compile("|".join(rf"\B/{name}/" for name in FOLDERS))
+# Where packages come from is for whoever installs to say, so no setting of it may be tracked.
+SOURCES_OF_PACKAGES = re.compile(
+    r"(?m)(?:index-url|extra-index|find-links|default-index|tool\.uv\.index|^\s*registry\s*=)"
+)
+URL_HOST = re.compile(r"(?i)\b(?:https?|ftp|git\+ssh)://(?:[^/\s@\"'`]*@)?([a-z0-9-]+(?:\.[a-z0-9-]+)+)")
+KNOWN_HOSTS = frozenset(
+    [
+        "creativecommons.org",
+        "docs.astral.sh",
+        "doi.org",
+        "example.org",
+        "git-scm.com",
+        "git.local",
+        "git.example",
+        "host.org",
+        "man7.org",
+        "schemas.openxmlformats.org",
+        "sqlite.org",
+        "wiki.postgresql.org",
+        "www.apache.org",
+        "www.crockford.com",
+        "www.datadictionary.nhs.uk",
+        "www.postgresql.org",
+        "www.sqlite.org",
+        "www.w3.org",
+    ]
+)
+"""What our texts cite, and the hosts of made-up addresses; whoever cites another one adds it here."""
 
 
 def tracked():
@@ -49,16 +74,18 @@ def tracked():
 
 
 def test_no_file_names_a_machine_or_a_registry():
-    """No tracked text names a folder of somebody's machine or the address of a package registry."""
+    """No tracked text names a folder of somebody's machine, a host that is not known here, or a source of packages."""
     found = []
     for path in tracked():
-        if path.name in NAME_PLACES_AS_DATA:
-            continue
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             continue
-        found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in PLACES.finditer(text)]
+        told = [match[0] for match in PLACES.finditer(text)]
+        told += [match[1] for match in URL_HOST.finditer(text) if match[1].lower() not in KNOWN_HOSTS]
+        if not path.is_relative_to(TESTS):
+            told += [match[0] for match in SOURCES_OF_PACKAGES.finditer(text)]
+        found += [f"{path.relative_to(ROOT)}: {one}" for one in told]
     assert found == []
 
 

@@ -286,7 +286,7 @@ def _entities(
         return name_entities(on, kind, keys)
     rids = np.array([] if given is None else given, dtype=np.int64)
     # Beyond some thousands one scan is quicker than many look-ups.
-    listed = entities.list_entities(on.view, kind, None if len(rids) > 5_000 else rids.tolist())["rid"]  # noqa: PLR2004
+    listed = entities.list_entities(on.view, kind, None if len(rids) > 5_000 else rids.tolist())["rid"]  # noqa: PLR2004 - said above
     unknown = ~np.isin(rids, np.array(listed, dtype=np.int64))
     if unknown.any():
         raise NotFound(f"{int(unknown.sum())} of the ids are no {kind.name}.")

@@ -57,7 +57,7 @@ def plan_release(on: Reading, *, dataset: str, part: str = "major", description:
         raise InvalidInput(
             f"Nothing has changed since {one.name}@{versions[0].number}.", todo="That release says all that there is."
         )
-    number = versions[0].number.next(part) if versions else FIRST  # type: ignore[arg-type]
+    number = versions[0].number.next(part) if versions else FIRST  # type: ignore[arg-type]  # checked above
     rid, plan_id = on.mint(2)
     return Plan(
         id=plan_id,

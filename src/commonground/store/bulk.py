@@ -78,7 +78,7 @@ def _binary(cells: Sequence[Cells], constants: Sequence[int | None], rows: int) 
         block[f"length {place}"] = _WIDTH
         if one.missing is not None:
             block[f"length {place}"][one.missing] = _NULL
-            at = block.dtype.fields[f"value {place}"][1]  # type: ignore[index]
+            at = block.dtype.fields[f"value {place}"][1]  # type: ignore[index]  # a structured type has fields
             keep[:, at : at + _WIDTH] = ~one.missing[:, None]
     whole = block.view(np.uint8).reshape(rows, block.itemsize)
     return (whole if keep.all() else whole[keep]).tobytes()

@@ -63,7 +63,7 @@ def read_int(value: object) -> int:
     whole = isinstance(value, int | np.integer | float | np.floating) and value == value // 1
     if not (spelt or whole):
         raise InvalidInput(f"{value!r} is not a whole number")
-    number = int(str(value).strip()) if spelt else int(value)  # type: ignore[call-overload]
+    number = int(str(value).strip()) if spelt else int(value)  # type: ignore[call-overload]  # `whole` says that it is a number
     if not -LARGEST - 1 <= number <= LARGEST:
         raise InvalidInput(f"{value!r} does not fit in 64 bits")
     return int(number)

@@ -109,7 +109,7 @@ def _test(view: View, condition: Condition) -> _Test:
         if isinstance(value, float) and value != value:  # noqa: PLR0124 - only NaN differs from itself
             flagged = metric_last.c.flag == 1 if operator == "=" else metric_last.c.flag.is_distinct_from(1)
             return _Test(sa.and_(own, flagged), metric_last)
-        return _Test(sa.and_(own, _compare(column, operator, float(value))), metric_last)  # type: ignore[arg-type]
+        return _Test(sa.and_(own, _compare(column, operator, float(value))), metric_last)  # type: ignore[arg-type]  # a metric's value was read as a number
     if field == "params":
         return _Test(sa.and_(param.c.key == condition.key, _compare_param(operator, value)), param)
     if field == "started":
@@ -132,7 +132,7 @@ def _compare_param(operator: str, value: object) -> sa.ColumnElement[bool]:
         return _compare(param.c.txt, operator, value)
     if isinstance(value, bool):
         return sa.and_(_compare(param.c.num, operator, float(value)), param.c.kind == "bool")
-    stored = store_form("", value)  # type: ignore[arg-type]
+    stored = store_form("", value)  # type: ignore[arg-type]  # a condition's value is a parameter's
     if isinstance(value, str):
         if operator == "!=":
             return sa.or_(param.c.txt.is_(None), param.c.txt != stored.txt)

@@ -139,4 +139,4 @@ def _column(name: str, kind: str, cells: pa.ChunkedArray) -> Column:
     if kind == "text":
         return Column(name, "text", cells.to_pylist())
     missing = cells.is_null().to_numpy()
-    return Column(name, kind, cells.fill_null(0).to_numpy(), missing)  # type: ignore[arg-type]
+    return Column(name, kind, cells.fill_null(0).to_numpy(), missing)  # type: ignore[arg-type]  # `kind` is checked by Column

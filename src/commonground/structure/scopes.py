@@ -173,7 +173,7 @@ def _value_part(feature: Feature, number: int, values: FeatureValues) -> Part:
         Column("batch", "int", values.batch),
         Column("ordinal", "int", values.ordinal),
         Column("entity", "int", values.entity),
-        Column("value", feature.holds.stored, values.value, values.missing),  # type: ignore[arg-type]
+        Column("value", feature.holds.stored, values.value, values.missing),  # type: ignore[arg-type]  # `stored` is one of its kinds
         ints("rater"),
         ints("at"),
         Column("reason", "text", values.reason, values.without_reason),
@@ -220,7 +220,7 @@ def _criteria_part(view: View, scope: Scope) -> Part:
 def _columns(names: Sequence[str], types: Sequence[str], rows: Sequence[Any]) -> tuple[Column, ...]:
     listed = list(zip(*rows, strict=True)) or [()] * len(names)
     return tuple(
-        Column(name, kind, list(values))  # type: ignore[arg-type]
+        Column(name, kind, list(values))  # type: ignore[arg-type]  # the callers name its kinds
         for name, kind, values in zip(names, types, listed, strict=True)
     )
 

@@ -115,7 +115,7 @@ class Selector:
             options[name] = read_rid(str(options[name]))
         if "fallback" in options:
             options["fallback"] = cls.from_json(cast("Mapping[str, object]", options["fallback"]))
-        return cls(cast("Rule", given["rule"]), **options)  # type: ignore[arg-type]
+        return cls(cast("Rule", given["rule"]), **options)  # type: ignore[arg-type]  # the class checks each
 
     def describe(self, name_of: Callable[[Rid], str] = show_rid) -> str:
         """The rule as a sentence; `name_of` turns the id of a person or an execution into words."""
@@ -132,7 +132,7 @@ class Selector:
         if self.rule == "adjudicated":
             rest = self.fallback
             return "the adjudicated value" + (
-                "; an entity without one is left out" if rest is None else f", else {rest._clause(name_of)}"  # noqa: SLF001
+                "; an entity without one is left out" if rest is None else f", else {rest._clause(name_of)}"  # noqa: SLF001 - its own kind
             )
         return "the newest value"
 

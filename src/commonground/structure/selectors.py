@@ -277,7 +277,7 @@ def _codes(value: AnyArray) -> AnyArray:
 def _blank(value: AnyArray) -> BoolArray:
     """Where there is a NaN or a None."""
     if value.dtype.kind == "O":
-        return np.array([one is None or one != one for one in value.tolist()], np.bool_)  # noqa: PLR0124
+        return np.array([one is None or one != one for one in value.tolist()], np.bool_)  # noqa: PLR0124 - only NaN differs from itself
     return np.isnan(value) if value.dtype.kind == "f" else np.zeros(len(value), np.bool_)
 
 

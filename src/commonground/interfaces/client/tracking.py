@@ -42,7 +42,7 @@ def track(
             words = {"name": None, "entry": function.__name__, **asked, "params": params, "details": details}
             with begin(**words) as run:
                 if wants_run and bound.arguments.get("run") is None:
-                    kwargs = {**kwargs, "run": run}  # type: ignore[assignment]
+                    kwargs = {**kwargs, "run": run}  # type: ignore[assignment]  # the function takes `run`, as seen above
                 return function(*args, **kwargs)
 
         return tracked
