@@ -246,9 +246,9 @@ def test_keys_that_repeat_or_lack_are_all_listed(write):
     """Each repeated key names the row it repeats; a missing part names its column; all before any value is read."""
     draft = inspect(write("id,t,v\nA,1,x\nB,1,x\nA,1,x\n,1,x\nA,2,x\n A ,1,x\n"), key=["id", "t"])
     assert faults(draft) == [
-        ("missing-key", 4, 5, "id"), ("duplicate-key", 3, 4, "id, t"), ("duplicate-key", 6, 7, "id, t"),
+        ("duplicate-key", 3, 4, "id, t"), ("missing-key", 4, 5, "id"), ("duplicate-key", 6, 7, "id, t"),
     ]  # fmt: skip
-    assert draft.faults[1].what == "the key is already in row 1"
+    assert draft.faults[0].what == "the key is already in row 1"
 
 
 def test_keys_are_compared_as_values(write):
@@ -277,7 +277,22 @@ def test_many_faults_are_bounded_and_counted(write):
     draft = inspect(write("a,b\n" + "1\n" * 5000))
     assert len(draft.faults) == SHOWN + 1
     assert draft.fault_count == 5000
-    assert draft.faults[-1].what == f"and {5000 - SHOWN:,} more of this kind"
+    assert draft.faults[-1].what == f"and {5000 - SHOWN:,} more, such as: 1 cell where the header has 2"
+
+
+def test_faults_are_listed_as_a_file_is_read(write):
+    """The faults of one row stand together, in the order of the columns, and the rows follow one another."""
+    rows = "1,x,2\n2,y,z\n3,4,5\n4,5,w\n"
+    draft = inspect(write(f"id,a,b\n{rows}"), types={"a": "int", "b": "real"})
+    assert [(fault.row, fault.column) for fault in draft.faults] == [(1, "a"), (2, "a"), (2, "b"), (4, "b")]
+    assert [fault.what for fault in draft.faults[1:3]] == ["not a whole number", "not a number"]
+
+
+def test_a_rare_fault_is_not_hidden_by_a_frequent_one(write):
+    """However long the list is, the first fault of each column is named."""
+    draft = inspect(write("a,b\n" + "x,1\n" * 5000 + "1,y\n"), types={"a": "int", "b": "int"})
+    assert [fault.row for fault in draft.faults if fault.column == "b"] == [5001]
+    assert draft.faults[-1].what == "and 4,950 more, such as: not a whole number"
 
 
 @pytest.mark.parametrize(

@@ -21,23 +21,23 @@ from commonground.exchange.drafts import (
 
 def test_a_fault_says_where_and_what():
     """A fault reads as row, line, column, words and the cell."""
-    assert str(Fault(3, "age", "not an int", "abc", 4)) == "row 3, line 4, column 'age': not an int ('abc')"
+    assert str(Fault(3, "age", "not a number", "abc", 4)) == "row 3, line 4, column 'age': not a number ('abc')"
     assert str(Fault(None, None, "the table has no rows")) == "the table has no rows"
 
 
 def test_faults_of_one_kind_are_bounded_and_all_counted():
     """The first of each kind and column are kept; the rest appear as one line with their number."""
     faults = FaultList()
-    for row in range(SHOWN + 7):
+    for row in range(1, SHOWN + 8):
         faults.add("bad", "wrong", row=row, column="a")
     faults.add("bad", "wrong", row=1, column="b")
     faults.count("bad", "b", 3)
     listed = faults.listed()
     assert len(faults) == SHOWN + 11
-    assert [fault.row for fault in listed if fault.column == "a"][:-1] == list(range(SHOWN))
-    assert [fault.what for fault in listed if fault.row is None] == [
-        "and 7 more of this kind",
-        "and 3 more of this kind",
+    assert [fault.row for fault in listed if fault.column == "a"][:-1] == list(range(1, SHOWN))
+    assert [str(fault) for fault in listed if fault.row is None] == [
+        "column 'a': and 8 more, such as: wrong",
+        "column 'b': and 3 more, such as: wrong",
     ]
 
 

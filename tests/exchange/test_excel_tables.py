@@ -212,7 +212,7 @@ def test_hidden_rows_are_read_and_told(write):
 def test_keys_are_checked(write):
     """Repeated and missing keys are faults with their rows."""
     draft = inspect(write([["k", "v"], ["a", 1], ["a ", 2], [None, 3]]), key="k")
-    assert faults(draft) == [("missing-key", 3, 4, "k"), ("duplicate-key", 2, 3, "k")]
+    assert faults(draft) == [("duplicate-key", 2, 3, "k"), ("missing-key", 3, 4, "k")]
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"PK\x03\x04nothing", b"\xd0\xcf\x11\xe0" + bytes(600)])

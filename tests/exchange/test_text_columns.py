@@ -89,8 +89,8 @@ def test_points_are_in_doubt_where_the_file_has_commas():
 @pytest.mark.parametrize(
     ("odd", "words"),
     [
-        ("abc", "not an int"), ("1,234,567", "thousands"), ("NaN", "NaN is not a value"), ("inf", "finite"),
-        ("12a", "not an int"), ("<5", "not an int"), ("2024-03-05", "not an int"),
+        ("abc", "not a whole number"), ("1,234,567", "thousands"), ("NaN", "NaN is not a value"), ("inf", "finite"),
+        ("12a", "not a whole number"), ("<5", "not a whole number"), ("2024-03-05", "not a whole number"),
     ],
 )  # fmt: skip
 def test_a_few_odd_cells_among_numbers_are_faults_by_row(odd, words):
@@ -191,7 +191,7 @@ def test_faults_of_a_column_are_counted_beyond_those_listed():
     cells = ["2"] * 2000 + ["abc", "inf"] * 60
     faults = judge(cells)[1]
     assert [fault.row for fault in faults[:-1]] == list(range(2001, 2001 + SHOWN))
-    assert faults[-1].what == f"and {120 - SHOWN} more of this kind"
+    assert faults[-1].what == f"and {120 - SHOWN} more, such as: not a whole number"
 
 
 def test_cells_read_as_missing_are_told():
@@ -203,7 +203,7 @@ def test_keys_lose_the_spaces_around_them():
     """Cells of a key are NFC and without spaces around them, and the note says how many had some."""
     kind, values, note = judge([" a", "cafe\u0301"], is_key=True)
     assert (kind, values) == ("text", ["a", "caf\u00e9"])
-    assert note == "1 keys have spaces around them, and are read without"
+    assert note == "1 key has spaces around it and is read without"
 
 
 def test_stated_types_are_checked_all_at_once():

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TextIO
 
-from commonground.errors import BrokenFile, InvalidInput
+from commonground.errors import BrokenFile, InvalidInput, count
 from commonground.exchange.drafts import (
     CELL_LIMIT,
     MISSING,
@@ -295,7 +295,7 @@ def _fits(record: _Record, row: int, form: _Form, faults: FaultList | None) -> b
         if not any(record.cells):
             return True
         if faults is not None:
-            words = f"{len(record.cells)} cells where the header has {width}"
+            words = f"{count(len(record.cells), 'cell')} where the header has {width}"
             shown = form.delimiter.join(record.cells[:width])
             faults.add("ragged-row", words, row=row, line=record.line, sample=shown)
         return False

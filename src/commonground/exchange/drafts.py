@@ -21,6 +21,7 @@ import hashlib
 import os
 import stat
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ CELL_LIMIT: Final = 1 << 20
 """The largest cell that is taken, in bytes of UTF-8."""
 
 SHOWN: Final = 50
-"""How many faults of one kind in one column are listed; the rest are counted."""
+"""How many faults are listed, besides the first of each kind in each column; the rest are counted."""
 
 SAMPLE: Final = 60
 SURROGATES: Final = range(0xD800, 0xE000)
@@ -109,15 +110,20 @@ class FaultList:
             self._counts[group] = self._counts.get(group, 0) + times
 
     def listed(self) -> tuple[Fault, ...]:
-        """The kept faults, kind by kind, each cut list followed by one line with the number left out."""
-        lines: list[Fault] = []
-        for group, kept in self._kept.items():
-            lines += kept
-            rest = self._counts[group] - len(kept)
-            if rest:
-                kind, column = group
-                lines.append(Fault(None, column, f"and {rest:,} more of this kind", kind=kind))
+        """The faults as a file is read: of the whole first, then row by row; last, how many more there are of which."""
+        firsts = {id(kept[0]) for kept in self._kept.values()}
+        every = sorted((fault for kept in self._kept.values() for fault in kept), key=_place)
+        lines = [fault for at, fault in enumerate(every) if at < SHOWN or id(fault) in firsts]
+        listed = Counter((fault.kind, fault.column) for fault in lines)
+        for (kind, column), kept in self._kept.items():
+            if rest := self._counts[kind, column] - listed[kind, column]:
+                lines.append(Fault(None, column, f"and {rest:,} more, such as: {kept[0].what}", kind=kind))
         return tuple(lines)
+
+
+def _place(fault: Fault) -> tuple[int, int]:
+    """Where a fault stands among others; those of one row stay in the order in which their columns were looked at."""
+    return fault.row or 0, fault.line or 0
 
 
 @dataclass(frozen=True, slots=True)

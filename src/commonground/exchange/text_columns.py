@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from commonground.errors import InvalidInput
+from commonground.errors import InvalidInput, count
 from commonground.exchange.cell_kinds import kind_of, to_bool, to_int, to_moment, to_real, to_real_comma
 from commonground.exchange.drafts import (
     SHOWN,
@@ -70,6 +70,15 @@ WORDS: Final = {
     "time-dmy": "day first, where the dates of this column are month first",
     "time-mdy": "month first, where the dates of this column are day first",
 }
+UNFIT: Final[Mapping[DraftType, str]] = {
+    "int": "not a whole number",
+    "real": "not a number",
+    "bool": "not yes or no",
+    "text": "not text",
+    "date": "not a date",
+    "time": "not a date with a time of day",
+}
+"""What a cell is not, where nothing closer can be said."""
 
 
 @dataclass(slots=True)
@@ -259,9 +268,8 @@ def add_faults(name: str, seen: Evidence, decision: Decision, faults: FaultList)
         if kind not in decision.fits:
             total += times
             cells += [(row, line, kind, text) for row, line, text in seen.samples[kind]]
-    article = "an" if decision.type == "int" else "a"
     for row, line, kind, text in sorted(cells)[:SHOWN]:
-        words = f"not {article} {decision.type}"
+        words = UNFIT[decision.type]
         if decision.type != "int" or kind in {"huge", "nan", "infinite", "grouped", "ident", "long-ident"}:
             words = WORDS.get(kind, words)
         faults.add(f"not-{decision.type}", words, row=row, line=line, column=name, sample=text)
@@ -271,9 +279,11 @@ def add_faults(name: str, seen: Evidence, decision: Decision, faults: FaultList)
 def column_draft(name: str, seen: Evidence, decision: Decision, *, is_key: bool) -> ColumnDraft:
     """The column as it is shown before an import."""
     notes = [decision.note]
-    notes += [f"{times:,} cells '{printable(marker)}' read as missing" for marker, times in seen.markers.most_common()]
+    for marker, times in seen.markers.most_common():
+        notes.append(f"{count(times, 'cell')} '{printable(marker)}' read as missing")
     if is_key and seen.padded:
-        notes.append(f"{seen.padded:,} keys have spaces around them, and are read without")
+        told = count(seen.padded, "key has spaces around it and is", "keys have spaces around them and are")
+        notes.append(f"{told} read without")
     return ColumnDraft(name, decision.type, seen.missing, tuple(seen.examples), "; ".join(filter(None, notes)))
 
 
