@@ -1,6 +1,5 @@
 """What a run ran in, and its place among the processes of one start."""
 
-import dataclasses
 import importlib.metadata
 import json
 import os
@@ -12,8 +11,7 @@ import sys
 import pytest
 
 from commonground.errors import Corrupt
-from commonground.structure import environment
-from commonground.structure.environment import Difference, Environment, Rank, capture, differences, rank
+from commonground.structure.environment import Environment, Rank, capture, rank
 
 
 @pytest.fixture
@@ -142,30 +140,6 @@ def test_a_container_leaves_a_hint(tmp_path):
     """An image that the environment names is kept by its file name, without the folder it lies in."""
     taken = capture(tmp_path, {"APPTAINER_CONTAINER": "/home/somebody/images/study.sif"})
     assert taken.container == {"kind": "apptainer", "image": "study.sif"}
-
-
-def test_differences_name_axis_and_thing(here):
-    """Each changed, added or missing thing is one difference with both values, and nothing else is."""
-    lock = environment.LockFile("uv.lock", "d1", 1)
-    old = dataclasses.replace(here, packages={"numpy": "2.0", "gone": "1"}, locks=(lock,), gpus=("A",))
-    new = dataclasses.replace(
-        here,
-        packages={"numpy": "2.1", "new": "3"},
-        locks=(dataclasses.replace(lock, digest="d2"),),
-        variables={"TZ": "UTC"},
-        memory=1,
-        job={"RANK": "1"},
-    )
-    assert differences(old, new) == [
-        Difference("package", "gone", "1", None),
-        Difference("package", "new", None, "3"),
-        Difference("package", "numpy", "2.0", "2.1"),
-        Difference("lock", "uv.lock", "d1", "d2"),
-        Difference("variable", "TZ", None, "UTC"),
-        Difference("gpu", "0", "A", None),
-        Difference("memory", "bytes", str(here.memory), "1"),
-    ]
-    assert differences(old, old) == []
 
 
 def test_graphics_processors_are_asked_for_once(tmp_path):

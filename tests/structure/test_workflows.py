@@ -8,7 +8,7 @@ import pytest
 
 from commonground.errors import NotFound
 from commonground.store.ground import Ground
-from commonground.structure import workflows
+from commonground.structure import tables, workflows
 
 
 def add(ground: Ground, **changed: Any) -> int:
@@ -34,7 +34,7 @@ def test_the_same_code_is_one_workflow(ground: Ground) -> None:
     assert add(ground) == first
     assert add(ground, commit="def") == first
     with ground.view() as view:
-        assert len(workflows.list_workflows(view)) == 1
+        assert len(view.list_rows(tables.workflow)) == 1
 
 
 def test_any_other_code_is_another_workflow(ground: Ground) -> None:

@@ -54,7 +54,6 @@ LARGEST: Final = 2**63
 LONG_PLUS: Final = 8
 LONG_WHOLE: Final = 16
 GROUP: Final = 3
-MONTHS: Final = 12
 HALF_DAY: Final = 12
 MICROSECONDS: Final = 6
 

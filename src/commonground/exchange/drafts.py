@@ -45,7 +45,6 @@ SHOWN: Final = 50
 """How many faults are listed, besides the first of each kind in each column; the rest are counted."""
 
 SAMPLE: Final = 60
-SURROGATES: Final = range(0xD800, 0xE000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,8 +192,3 @@ def _staged(opened: Ground) -> Iterator[Finding]:
     waiting = [path for path in opened.spool_folder.glob("*") if path.is_dir()] if opened.spool_folder.is_dir() else []
     if waiting:
         yield Finding(LOOK, "spool", f"{len(waiting)} executions wait to be delivered", "`cg sync` delivers them.")
-
-
-def is_healthy(found: list[Finding]) -> bool:
-    """Whether nothing is bad."""
-    return all(finding.state != BAD for finding in found)

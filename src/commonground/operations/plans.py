@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from types import MappingProxyType
 from typing import Any
 
 from commonground.identity import Actor, Rid
@@ -13,8 +12,6 @@ from commonground.store.batches import Columns
 from commonground.store.changes import Change
 from commonground.store.ground import Ground
 from commonground.store.view import View
-
-NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Role(IntEnum):

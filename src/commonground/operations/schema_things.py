@@ -7,7 +7,6 @@ same name, `column:Patient.age`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -51,11 +50,6 @@ class SchemaThing:
     def table(self) -> sa.Table:
         """The table that describes it."""
         return TABLES[self.kind]
-
-    def read_row(self, view: View) -> dict[str, Any]:
-        """The row that describes it now, without what storage needs."""
-        row = view.list_rows(self.table, self.table.c.rid == self.rid)[0]
-        return {name: value for name, value in row._mapping.items() if name not in {"pk", "salt", "since", "until"}}  # noqa: SLF001 - SQLAlchemy's public name for it
 
 
 def resolve_thing(view: View, what: str) -> SchemaThing:

@@ -26,7 +26,6 @@ from commonground.store.bulk import insert_rows
 from commonground.store.faults import point
 from commonground.store.transaction import SALT_BYTES, Shell, Transaction, shells_digest
 
-_TOLD = ("id", "plan", "verb", "actor", "on_behalf", "via", "agent", "recorded_at", "made_at", "origin")
 GENESIS = b"\0" * 32
 
 

@@ -20,7 +20,7 @@ PREFIX = ".cg-work-"
 
 
 @contextmanager
-def workspace(folder: Path, *, mode: int = 0o700) -> Iterator[Path]:
+def workspace(folder: Path) -> Iterator[Path]:
     """A new folder inside `folder`, which is made if it is not there; removed with all that is in it at the end."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,6 @@ def workspace(folder: Path, *, mode: int = 0o700) -> Iterator[Path]:
             place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
             held = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(held, fcntl.LOCK_SH)
-            place.chmod(mode)
     except OSError as error:
         raise storage_error(error, "making a folder in", folder) from error
     try:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from commonground.errors import Conflict, NotFound
 from commonground.identity import Kind, Rid
-from commonground.store import batches, schema
+from commonground.store import batches
 from commonground.store.bulk_reading import read_bulk
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
@@ -228,15 +228,6 @@ def get_version_by_rid(view: View, rid: Rid) -> Version:
     if not rows:
         raise NotFound("There is no such version.")
     return _version(rows[0])
-
-
-def last_change(view: View, dataset: Rid) -> int:
-    """The newest change to the dataset itself: its members, features, criteria, labels or nesting."""
-    anchor = schema.change_anchor
-    newest = view.connection.execute(
-        sa.select(sa.func.max(anchor.c.change)).where(anchor.c.rid == dataset, anchor.c.change <= view.change)
-    ).scalar()
-    return int(newest or 0)
 
 
 def add_dataset(tx: Transaction, fields: dict[str, Any], labels: Sequence[dict[str, Any]] = ()) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from commonground.errors import InvalidInput, NotFound
+from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
 from commonground.store import tables
 from commonground.store.schema import Field, payload
@@ -303,32 +303,10 @@ def retire_column(tx: Transaction, rid: Rid) -> None:
     tx.end(entity_column, [rid])
 
 
-def end_entities(tx: Transaction, place: str, rids: Sequence[Rid]) -> None:
-    """Take entities out of the living state; earlier versions keep them."""
-    tx.end(tables.load_one(tx.connection, place), rids)
-
-
 def merge_entity(tx: Transaction, place: str, old: Rid, into: Rid) -> None:
     """End a duplicate and let its rid lead to the entity it was a duplicate of."""
     tx.end(tables.load_one(tx.connection, place), [old])
     tx.insert(alias, [{"rid": old, "target": into}])
-
-
-def check_links(view: View, column: EntityColumn, rids: Iterable[Rid]) -> None:
-    """Raise InvalidInput if a link leads to no living entity of the column's type."""
-    wanted = {rid for rid in rids if rid is not None}
-    table = get_table(view, get_type(view, column.target or 0))
-    known: set[Rid] = set()
-    listed = sorted(wanted)
-    for start in range(0, len(listed), 500):
-        part = listed[start : start + 500]
-        known.update(
-            row.rid for row in view.rows(sa.select(table.c.rid).where(view.visible(table), table.c.rid.in_(part)))
-        )
-    if wanted - known:
-        raise InvalidInput(
-            f"{column.name}: {len(wanted - known)} links lead to nothing.", todo="Import what they lead to first."
-        )
 
 
 def _field(column: dict[str, Any]) -> Field:

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from commonground.errors import Corrupt
 from commonground.structure.screen import screen
@@ -130,19 +130,6 @@ class Environment:
             raise Corrupt("The record of an environment cannot be read.", todo="Run `cg verify`.") from error
 
 
-class Difference(NamedTuple):
-    """One thing in which two environments differ."""
-
-    axis: str
-    """python, system, cpu, memory, gpu, package, lock, variable, seed or container."""
-    name: str
-    """What differs."""
-    old: str | None
-    """How it was in the first; None if it was not there."""
-    new: str | None
-    """How it is in the second; None if it is not there."""
-
-
 @dataclass(frozen=True, slots=True)
 class Rank:
     """The place of this process among those that a launcher started together."""
@@ -206,28 +193,6 @@ def capture(folder: Path | None = None, variables: Mapping[str, str] | None = No
     )
 
 
-def differences(old: Environment, new: Environment) -> list[Difference]:
-    """What differs between two environments, by axis and name; pure."""
-    axes: tuple[tuple[str, Mapping[str, object], Mapping[str, object]], ...] = (
-        ("python", old.python, new.python),
-        ("package", old.packages, new.packages),
-        ("lock", {one.name: one.digest for one in old.locks}, {one.name: one.digest for one in new.locks}),
-        ("variable", old.variables, new.variables),
-        ("seed", old.seeds, new.seeds),
-        ("gpu", _numbered(old.gpus), _numbered(new.gpus)),
-        ("container", old.container, new.container),
-        ("system", old.system, new.system),
-        ("cpu", old.cpu, new.cpu),
-        ("memory", {"bytes": old.memory}, {"bytes": new.memory}),
-    )
-    return [
-        Difference(axis, name, _text(before.get(name)), _text(after.get(name)))
-        for axis, before, after in axes
-        for name in sorted({*before, *after})
-        if before.get(name) != after.get(name)
-    ]
-
-
 def rank(variables: Mapping[str, str] | None = None) -> Rank | None:
     """The place of this process in a distributed start or an array of tasks; None if it was started alone.
 
@@ -250,14 +215,6 @@ def rank(variables: Mapping[str, str] | None = None) -> Rank | None:
 def _number(given: Mapping[str, str], name: str) -> int | None:
     text = given.get(name, "")
     return int(text) if text.isascii() and text.isdecimal() else None
-
-
-def _numbered(values: tuple[str, ...]) -> dict[str, object]:
-    return {str(place): value for place, value in enumerate(values)}
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def _allowed(given: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:

@@ -100,12 +100,6 @@ def list_subjects(view: View, numbers: Sequence[int]) -> dict[int, list[Rid]]:
     return found
 
 
-def since_of(view: View, table: sa.Table, rid: Rid) -> int | None:
-    """The change from which the present row of a thing lives."""
-    rows = view.list_rows(table, table.c.rid == rid)
-    return int(rows[0].since) if rows else None
-
-
 def first_row(view: View, table: sa.Table, rid: Rid) -> int | None:
     """The change that wrote the first row of a thing in a table with history; None if there is none yet."""
     first = sa.select(sa.func.min(table.c.since)).where(table.c.rid == rid, table.c.since <= view.change)

@@ -138,11 +138,6 @@ def list_summaries(view: View, executions: Sequence[Rid]) -> dict[Rid, dict[str,
     return found
 
 
-def summarise(points: Iterable[Point]) -> dict[str, MetricSummary]:
-    """The summary of each key of some points."""
-    return _merge({}, points)
-
-
 _SUMMARIES = sa.select(metric_last).where(metric_last.c.execution == sa.bindparam("execution"))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from commonground.errors import NotFound
 from commonground.store.view import View
-from commonground.structure.datasets import Dataset, Version, get_dataset, get_version, last_change, list_versions
+from commonground.structure.datasets import Dataset, Version, get_dataset, get_version, list_versions
 from commonground.structure.version_numbers import Reference
 
 
@@ -47,8 +47,3 @@ def pin(view: View, text: str) -> Pinned:
         return Pinned(dataset, None, view.change)
     version = get_version(view, dataset.rid, reference.version)
     return Pinned(dataset, version, version.change)
-
-
-def is_untouched(view: View, version: Version) -> bool:
-    """Whether nobody has changed the dataset itself since it was released; its entities and values may have changed."""
-    return last_change(view, version.dataset) <= version.since

@@ -106,11 +106,6 @@ class Spread:
     recorded: float | None
     """What is on record."""
 
-    @property
-    def holds_recorded(self) -> bool:
-        """Whether what is on record lies between them."""
-        return self.recorded is not None and self.lowest <= self.recorded <= self.highest
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

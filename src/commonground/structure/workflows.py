@@ -63,11 +63,6 @@ _SAME_TREE = sa.select(workflow).where(workflow.c.tree == sa.bindparam("wanted")
 _SAME_TREE_NOW = _SAME_TREE.where(workflow.c.until.is_(None))
 
 
-def list_workflows(view: View) -> list[Workflow]:
-    """All workflows, in the order in which they came."""
-    return [_workflow(row) for row in view.list_rows(workflow)]
-
-
 def add_workflow(tx: Transaction, fields: dict[str, Any]) -> Rid:
     """A new workflow, or the one that is there already for the same code; returns its rid.
 

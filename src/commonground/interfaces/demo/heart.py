@@ -51,11 +51,6 @@ class Heart:
         return self.benign.auc - self.out.auc
 
     @property
-    def label_rule(self) -> float:
-        """What it changes by when only the rule changes."""
-        return self.malignant.auc - self.benign.auc
-
-    @property
     def fair(self) -> bool:
         """Whether the naive comparison is fair: every condition is known to be the same."""
         return all(condition.state == SAME for condition in self.conditions)
