@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from commonground.errors import InvalidInput
+from commonground.errors import InvalidInput, count
 from commonground.identity import Rid, show_rid
 from commonground.interfaces.cli import rich_printing
 from commonground.interfaces.cli.failing import report_unexpected
@@ -32,7 +32,6 @@ from commonground.interfaces.cli.page import (
     plain,
     quote,
     show_bytes,
-    show_count,
     show_figure,
     show_seconds,
 )
@@ -87,9 +86,9 @@ def test_plain_rows_are_never_cut() -> None:
 
 def test_figures_are_said_as_people_read_them() -> None:
     """Counts have their noun in the right number, sizes and times a unit, and what is no number is said in words."""
-    assert show_count(1, "nodule") == "1 nodule"
-    assert show_count(2679, "nodule") == "2,679 nodules"
-    assert show_count(0, "entity", "entities") == "0 entities"
+    assert count(1, "nodule") == "1 nodule"
+    assert count(2679, "nodule") == "2,679 nodules"
+    assert count(0, "entity", "entities") == "0 entities"
     assert [show_bytes(size) for size in (1, 999, 1000, 1_230_000)] == ["1 byte", "999 bytes", "1 kB", "1.23 MB"]
     assert [show_seconds(time) for time in (4.21, 200, 7500)] == ["4.21 s", "3 min 20 s", "2 h 5 min"]
     assert show_figure(math.nan) == "not a number"
@@ -211,11 +210,11 @@ def test_what_people_wrote_does_nothing_to_a_terminal() -> None:
     )
 
 
-@pytest.mark.parametrize(("count", "said"), [(MOST, False), (MOST + 1, True)])
-def test_a_long_lineage_says_that_it_is_cut(count: int, said: bool) -> None:
+@pytest.mark.parametrize(("others", "said"), [(MOST, False), (MOST + 1, True)])
+def test_a_long_lineage_says_that_it_is_cut(others: int, said: bool) -> None:
     """Two hundred lines are shown; where there is one more, the page says how to see it."""
-    things = [Named(rid, "execution", f"run {rid}", None) for rid in range(1, count + 2)]
-    edges = [Edge(rid, 1, rid, "used", None, {}) for rid in range(2, count + 2)]
+    things = [Named(rid, "execution", f"run {rid}", None) for rid in range(1, others + 2)]
+    edges = [Edge(rid, 1, rid, "used", None, {}) for rid in range(2, others + 2)]
     answer = Lineage(things[0], "down", tuple(things[1:]), tuple(edges), complete=True)
     page = present_lineage([answer], {})
     assert [len(block.rows) for block in page.blocks if isinstance(block, Table)] == [MOST]

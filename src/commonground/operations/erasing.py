@@ -34,7 +34,6 @@ from commonground.structure import entities, lineage, parts, tables
 from commonground.structure.assets import SERIES
 from commonground.structure.datasets import Version, list_every_version
 from commonground.structure.erasure import (
-    ANY_DIGEST,
     Reach,
     find_digests,
     find_kept_values,
@@ -44,6 +43,7 @@ from commonground.structure.erasure import (
     redact,
 )
 from commonground.structure.parts import Sealed
+from commonground.structure.stored_files import ANY_DIGEST
 from commonground.structure.versions import list_types, load_manifest
 
 GONE = "erased"

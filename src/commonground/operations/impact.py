@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from commonground.errors import count
 from commonground.identity import Kind, Rid, read_rid, show_rid
 from commonground.operations.plans import Reading
 from commonground.operations.schema_things import COLUMN, SchemaThing, resolve_thing
@@ -72,38 +73,36 @@ def _declared(on: Reading, one: SchemaThing) -> Iterator[Touched]:
     view = on.view
     for kind in entities.list_types(view):
         if one.kind == Kind.TYPE and kind.rid == one.rid:
-            yield Touched(Kind.TYPE, kind.name, _count_of(history.count_entities(view, kind), "entity", "entities"))
+            yield Touched(Kind.TYPE, kind.name, count(history.count_entities(view, kind), "entity", "entities"))
         for column in kind.columns:
             if column.target == one.rid:
                 yield Touched(COLUMN, f"{kind.name}.{column.name}", f"holds a {column.holds} of it")
             elif one.kind == Kind.TERM and column.target == one.holder and column.holds is Holds.TERM:
                 table = entities.get_table(view, kind)
-                cells = _count(on, sa.select(table.c.rid).where(view.visible(table), table.c[column.place] == one.rid))
+                cells = view.count(sa.select(table.c.rid).where(view.visible(table), table.c[column.place] == one.rid))
                 if cells:
                     yield Touched(
                         COLUMN,
                         f"{kind.name}.{column.name}",
-                        f"{cells:,} {'cell says' if cells == 1 else 'cells say'} it",
+                        f"{count(cells, 'cell says', 'cells say')} it",
                     )
             elif column.rid == one.rid:
                 table = entities.get_table(view, kind)
                 filled = table.c[column.place].is_not(None)
-                cells = _count(on, sa.select(table.c.rid).where(view.visible(table), filled))
-                yield Touched(COLUMN, one.full_name, _count_of(cells, "value"))
+                cells = view.count(sa.select(table.c.rid).where(view.visible(table), filled))
+                yield Touched(COLUMN, one.full_name, count(cells, "value"))
     for feature in features.list_features(view):
         name = naming.name_things(view, [feature.rid])[feature.rid].name
         counted, covered, _ = history.count_values(view, feature)
         if feature.rid == one.rid:
-            yield Touched(
-                Kind.FEATURE, name, f"{_count_of(counted, 'value')} of {_count_of(covered, 'entity', 'entities')}"
-            )
+            yield Touched(Kind.FEATURE, name, f"{count(counted, 'value')} of {count(covered, 'entity', 'entities')}")
         elif one.rid in {feature.type, feature.vocabulary}:
-            yield Touched(Kind.FEATURE, name, f"{'is read of it' if feature.type == one.rid else 'takes its words'}")
+            yield Touched(Kind.FEATURE, name, "is read of it" if feature.type == one.rid else "takes its words")
         elif one.kind == Kind.TERM and feature.vocabulary == one.holder:
             rows = view.live_batches(feature.table, feature.rid).subquery()
-            said = _count(on, sa.select(rows.c.batch).where(rows.c.value == one.rid))
+            said = view.count(sa.select(rows.c.batch).where(rows.c.value == one.rid))
             if said:
-                yield Touched(Kind.FEATURE, name, f"{said:,} {'value says' if said == 1 else 'values say'} it")
+                yield Touched(Kind.FEATURE, name, f"{count(said, 'value says', 'values say')} it")
 
 
 def _in_datasets(on: Reading, one: SchemaThing) -> Iterator[tuple[Rid, Touched]]:
@@ -116,7 +115,7 @@ def _in_datasets(on: Reading, one: SchemaThing) -> Iterator[tuple[Rid, Touched]]
             kind = one.rid if one.kind == Kind.TYPE else one.holder or 0
             members = len(datasets.read_members(view, [dataset.rid]).of_type(kind))
             if members:
-                yield dataset.rid, Touched(Kind.DATASET, dataset.name, _count_of(members, "member"))
+                yield dataset.rid, Touched(Kind.DATASET, dataset.name, count(members, "member"))
         elif one.rid in datasets.list_named_features(view, dataset.rid):
             yield dataset.rid, Touched(Kind.DATASET, dataset.name, "names it")
 
@@ -161,7 +160,7 @@ def _held(on: Reading, one: SchemaThing, manifest: Manifest) -> str | None:
     if one.kind == Kind.FEATURE:
         rows = int(manifest.get_table(f"values/{one.rid}")["rows"])
         named = any(read_rid(entry["feature"]) == one.rid for entry in manifest.content["features"])
-        return f"holds {_count_of(rows, 'value')}" if named else None
+        return f"holds {count(rows, 'value')}" if named else None
     kind = entities.get_type(on.view, one.holder if one.kind == COLUMN and one.holder else one.rid)
     table = manifest.get_table(f"entities/{kind.place}")
     if one.kind == COLUMN:
@@ -198,12 +197,3 @@ def _executions(on: Reading, one: SchemaThing, states: Sequence[Rid]) -> Iterato
 def _named_executions(on: Reading, rids: Iterable[Rid], how: str) -> Iterator[Touched]:
     named = naming.name_things(on.view, rids)
     yield from (Touched(Kind.EXECUTION, told.name, how) for told in named.values() if told.kind == Kind.EXECUTION)
-
-
-def _count(on: Reading, statement: sa.Select[tuple[int]]) -> int:
-    counted = sa.select(sa.func.count()).select_from(statement.subquery())
-    return int(on.view.connection.execute(counted).scalar_one())
-
-
-def _count_of(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

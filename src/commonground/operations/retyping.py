@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from commonground.errors import InvalidInput
+from commonground.errors import InvalidInput, count
 from commonground.operations.entities import NewColumn, describe_columns
 from commonground.operations.impact import list_lines
 from commonground.operations.plans import Plan, Reading
@@ -43,10 +43,9 @@ def plan_retype(
     told = {str(value): None if new is None else str(new) for value, new in (maps or {}).items()}
     done = _convert(on, column, listed[column.place], row, told)
     if done.bad and not drop_bad:
-        counted = sum(len(rows) for _, rows in done.bad.values())
-        many = "value" if counted == 1 else "values"
+        told_bad = count(sum(len(rows) for _, rows in done.bad.values()), "value")
         raise InvalidInput(
-            f"{counted} {many} of {kind.name}.{column.name} cannot become {row['holds']}.",
+            f"{told_bad} of {kind.name}.{column.name} cannot become {row['holds']}.",
             faults=_spell_bad(column, done, listed["key"]),
             todo="Say what each becomes (maps; --map VALUE=NEW, nothing after = for empty), or leave them empty"
             " (drop_bad; --drop-bad).",

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from commonground.store import changes, files, ground, migrations, schema, table
 from commonground.store.blobs import BlobStore, DirectoryBlobs
 from commonground.store.faults import point
 from commonground.store.ground import Ground
+from commonground.store.portions import portions
 from commonground.store.schema import StorageClass
 from commonground.store.verify import FileUses, Verification, verify
 from commonground.store.verify_rows import Progress
@@ -35,7 +36,6 @@ MANIFEST, VERIFIED, TABLES, BLOBS, TEXT = "manifest.json", "verified.json", "tab
 BESIDE = ("erased.jsonl",)
 """Files that lie beside the study and belong to it."""
 LEFT_OUT = frozenset({"staging", "lease"})
-_FILES_AT_ONCE = 500
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _LARGEST_MANIFEST = 64 << 20
 
@@ -161,24 +161,13 @@ def _rows_of(table: sa.Table) -> sa.Select[Any]:
 def _copy_files(source: BlobStore, target: BlobStore, digests: Iterable[str], progress: Progress) -> int:
     """Copy files by digest; one whose bytes are wrong comes in under its wrong digest, and its own stays missing."""
     count = 0
-    for part in _parts(digests):
+    for part in portions(digests):
         there = source.has_many(part)
         wanted = sorted(there - target.has_many(part))
         target.put_files([source.path(digest) for digest in wanted])
         count += len(part)
         progress("files", len(part))
     return count
-
-
-def _parts(digests: Iterable[str]) -> Iterator[list[str]]:
-    part: list[str] = []
-    for digest in digests:
-        part.append(digest)
-        if len(part) >= _FILES_AT_ONCE:
-            yield part
-            part = []
-    if part:
-        yield part
 
 
 def _copy_beside(source: Path, target: Path) -> None:

@@ -24,6 +24,7 @@ from commonground.identity import MAX_RID, Actor, Rid
 from commonground.store import schema
 from commonground.store.bulk import insert_rows
 from commonground.store.faults import point
+from commonground.store.portions import portions
 from commonground.store.transaction import SALT_BYTES, Shell, Transaction, shells_digest
 
 GENESIS = b"\0" * 32
@@ -198,8 +199,7 @@ def heads(connection: sa.Connection, rids: Sequence[Rid]) -> dict[Rid, int]:
     """The newest change about each rid; 0 for one that no change is about."""
     anchor = schema.change_anchor
     found: dict[Rid, int] = dict.fromkeys(rids, 0)
-    for start in range(0, len(rids), 500):
-        part = rids[start : start + 500]
+    for part in portions(rids):
         statement = (
             sa.select(anchor.c.rid, sa.func.max(anchor.c.change)).where(anchor.c.rid.in_(part)).group_by(anchor.c.rid)
         )

@@ -15,10 +15,9 @@ import sqlalchemy as sa
 from commonground.errors import Conflict
 from commonground.identity import Rid
 from commonground.store import schema, tables
+from commonground.store.portions import portions
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
-
-PART = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +71,7 @@ def apply_inverse(tx: Transaction, inverse: Inverse) -> dict[str, list[Mapping[s
         table = get_temporal(tx.connection, name)
         columns = list(schema.payload(table))
         rows: list[Mapping[str, Any]] = []
-        for start in range(0, len(rids), PART):
-            part = rids[start : start + PART]
+        for part in portions(rids):
             found = tx.connection.execute(
                 sa.select(*columns).where(table.c.until == inverse.change, table.c.rid.in_(part))
             )
@@ -92,8 +90,7 @@ def get_temporal(connection: sa.Connection, name: str) -> sa.Table:
 def _brought_back(view: View, table: sa.Table, rids: list[Rid], change: int, undone: Mapping[int, int]) -> bool:
     """Whether what a change added, and something ended later, is what lives now, because that was undone each time."""
     lives: dict[Rid, dict[int | None, int]] = {rid: {} for rid in rids}
-    for start in range(0, len(rids), PART):
-        part = rids[start : start + PART]
+    for part in portions(rids):
         for row in view.rows(sa.select(table.c.rid, table.c.since, table.c.until).where(table.c.rid.in_(part))):
             lives[row.rid][row.until] = row.since
     return all(_origin(begun_by_end, undone) == change for begun_by_end in lives.values())
@@ -109,8 +106,7 @@ def _origin(begun_by_end: Mapping[int | None, int], undone: Mapping[int, int]) -
 
 def _live(view: View, table: sa.Table, rids: list[Rid]) -> set[Rid]:
     found: set[Rid] = set()
-    for start in range(0, len(rids), PART):
-        part = rids[start : start + PART]
+    for part in portions(rids):
         found.update(
             row.rid for row in view.rows(sa.select(table.c.rid).where(table.c.until.is_(None), table.c.rid.in_(part)))
         )

@@ -27,9 +27,9 @@ from commonground.store import schema
 from commonground.store.bulk import insert_rows
 from commonground.store.canonical import combine, row_digest
 from commonground.store.faults import point
+from commonground.store.portions import portions
 
 SALT_BYTES = 16
-MANY = 500
 
 
 @dataclass(slots=True)
@@ -148,8 +148,7 @@ class Transaction:
         keys = list(rids)
         if not keys:
             return
-        for start in range(0, len(keys), MANY):
-            part = keys[start : start + MANY]
+        for part in portions(keys):
             point("database.end")
             ended = self.connection.execute(_ending(table), {"rids": part, "change": self.change}).rowcount
             if ended != len(part):
@@ -169,8 +168,7 @@ class Transaction:
         keys = sorted(set(rids))
         names, types = schema.names_and_types(table)
         erased = 0
-        for start in range(0, len(keys), MANY):
-            part = keys[start : start + MANY]
+        for part in portions(keys):
             living = sa.select(table.c.rid).where(table.c.rid.in_(part), table.c.until.is_(None))
             self.end(table, self.connection.execute(living).scalars().all())
             rows = self.connection.execute(sa.select(table).where(table.c.rid.in_(part))).mappings().all()

@@ -42,6 +42,11 @@ class View:
         """The first row of a statement."""
         return self.connection.execute(statement).first()
 
+    def count(self, statement: sa.Select[Any]) -> int:
+        """How many rows a statement gives."""
+        counted = sa.select(sa.func.count()).select_from(statement.subquery())
+        return int(self.connection.execute(counted).scalar_one())
+
     def list_rows(self, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> Sequence[sa.Row[Any]]:
         """The rows of a temporal table that live in this view and meet the conditions, by rid."""
         return self.rows(sa.select(table).where(self.visible(table), *conditions).order_by(table.c.rid))

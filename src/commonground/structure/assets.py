@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
 from commonground.store.bulk_reading import read_tuples
+from commonground.store.portions import portions
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
@@ -65,8 +66,7 @@ def get_asset(view: View, rid: Rid) -> Asset:
 def list_assets(view: View, rids: Sequence[Rid]) -> list[Asset]:
     """Assets by rid; those that are not there are left out."""
     found: list[Asset] = []
-    for start in range(0, len(rids), 500):
-        part = list(rids[start : start + 500])
+    for part in portions(rids):
         found += [_asset(row) for row in view.list_rows(tables.asset, tables.asset.c.rid.in_(part))]
     return found
 
@@ -79,8 +79,7 @@ def find_by_digest(view: View, digest: str) -> list[Asset]:
 def find_by_digests(view: View, digests: Sequence[str]) -> list[Asset]:
     """All assets with any of these bytes."""
     found: list[Asset] = []
-    for start in range(0, len(digests), 500):
-        part = list(digests[start : start + 500])
+    for part in portions(digests):
         found += [_asset(row) for row in view.list_rows(tables.asset, tables.asset.c.digest.in_(part))]
     return found
 

@@ -21,14 +21,15 @@ import sqlalchemy as sa
 from commonground.identity import Rid
 from commonground.store import schema
 from commonground.store.blobs import BlobStore
+from commonground.store.portions import portions
 from commonground.store.view import View
 from commonground.structure import tables
 from commonground.structure.assets import Asset, list_assets
 from commonground.structure.column_types import Holds
 from commonground.structure.entities import EntityType, get_table, list_aliases, list_types
 from commonground.structure.features import VALUE_TABLES
+from commonground.structure.stored_files import ANY_DIGEST
 
-PART = 500
 DISTINCT = 6
 """A key of so many characters does not stand in other words by chance."""
 _WORD = r"(?<!\w)(?<!\w[-./:,+]){}(?!\w|[-./:,+]\w)"
@@ -36,7 +37,6 @@ KEPT_VALUES = "values"
 """The kind of the files in which re-runs keep what they computed: columns entity and value."""
 TELLING = (tables.edge, tables.execution)
 """Tables whose `details` may tell the digest of a file."""
-ANY_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 ENTITY_COLUMN = {"members": "entity", "values": "entity", "entities": "rid", "sensitive": "rid", "raters": "scope"}
 
 
@@ -89,11 +89,13 @@ def measure_reach(view: View, blobs: BlobStore, kind: EntityType, start: Iterabl
     everything = sorted(reach.rids)
     for table in (*VALUE_TABLES.values(), tables.settled, tables.member):
         reach.bulk[table.name] = [
-            (row.batch, row.ordinal) for part in _parts(everything) for row in view.rows(_rows_about(table, part))
+            (row.batch, row.ordinal) for part in portions(everything) for row in view.rows(_rows_about(table, part))
         ]
     slot = tables.slot
     reach.slots = [
-        row.rid for part in _parts(everything) for row in view.rows(sa.select(slot.c.rid).where(slot.c.scope.in_(part)))
+        row.rid
+        for part in portions(everything)
+        for row in view.rows(sa.select(slot.c.rid).where(slot.c.scope.in_(part)))
     ]
     reach.assets = _assets(view, types, reach)
     going = {asset.rid for asset in reach.assets}
@@ -179,7 +181,7 @@ def _linking(view: View, types: dict[Rid, EntityType], target: Rid, rids: set[Ri
                 other.rid,
                 {
                     row.rid
-                    for part in _parts(sorted(rids))
+                    for part in portions(sorted(rids))
                     for row in view.rows(sa.select(table.c.rid).where(table.c[link.place].in_(part), newest))
                 },
             )
@@ -189,7 +191,7 @@ def _keys(view: View, kind: EntityType, rids: set[Rid]) -> list[str]:
     table = get_table(view, kind)
     return [
         row.key
-        for part in _parts(sorted(rids))
+        for part in portions(sorted(rids))
         for row in view.rows(sa.select(table.c.key).where(table.c.rid.in_(part), table.c.key.is_not(None)))
     ]
 
@@ -213,7 +215,7 @@ def _sources(view: View, reach: Reach) -> set[Rid]:
     header, anchor, asset = schema.batch_header, schema.change_anchor, tables.asset
     batches = sorted({batch for rows in reach.bulk.values() for batch, _ in rows})
     found: set[Rid] = set()
-    for part in _parts(batches):
+    for part in portions(batches):
         found.update(
             row.origin
             for row in view.rows(sa.select(header.c.origin).where(header.c.rid.in_(part), header.c.origin.is_not(None)))
@@ -231,7 +233,7 @@ def _listed_files(view: View, assets: Collection[Rid]) -> list[tuple[Rid, int]]:
     file, header = tables.asset_file, schema.batch_header
     return [
         (row.batch, row.ordinal)
-        for part in _parts(sorted(assets))
+        for part in portions(sorted(assets))
         for row in view.rows(
             sa.select(file.c.batch, file.c.ordinal)
             .join(header, header.c.rid == file.c.batch)
@@ -279,8 +281,3 @@ def _tellers(view: View, table: sa.Table, digests: set[str]) -> list[Rid]:
         return []
     rows = view.rows(sa.select(table.c.rid, table.c.details).where(table.c.details.is_not(None)))
     return sorted({row.rid for row in rows if not digests.isdisjoint(ANY_DIGEST.findall(row.details))})
-
-
-def _parts(rids: Sequence[Rid]) -> Iterator[list[Rid]]:
-    for start in range(0, len(rids), PART):
-        yield list(rids[start : start + PART])

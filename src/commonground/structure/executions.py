@@ -17,12 +17,12 @@ import sqlalchemy as sa
 from commonground.errors import Ambiguous, Conflict, NotFound
 from commonground.identity import Kind, Rid, show_rid
 from commonground.store.bulk import insert_rows
+from commonground.store.portions import portions
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.structure.execution_states import ENDED, Status, check_transition
 from commonground.structure.tables import execution, lease
 
-PART = 500
 LATE = "Its record came late: it was delivered after the execution had been counted as lost."
 FIELDS = (
     "rid",
@@ -117,8 +117,7 @@ def get_execution(view: View, name: str | Rid) -> Execution:
 def list_executions(view: View, rids: Sequence[Rid]) -> list[Execution]:
     """The executions with these rids, in this order; those that are not there are left out."""
     found: dict[Rid, Execution] = {}
-    for start in range(0, len(rids), PART):
-        part = list(rids[start : start + PART])
+    for part in portions(rids):
         rows = view.rows(sa.select(execution).where(view.visible(execution), execution.c.rid.in_(part)))
         found.update((row.rid, _execution(row)) for row in rows)
     return [found[rid] for rid in rids if rid in found]

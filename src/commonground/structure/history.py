@@ -11,13 +11,12 @@ import sqlalchemy as sa
 from commonground.identity import Rid
 from commonground.store import changes, schema
 from commonground.store.changes import Change
+from commonground.store.portions import portions
 from commonground.store.view import View
 from commonground.structure import tables
 from commonground.structure.datasets import Version
 from commonground.structure.entities import EntityType, get_table
 from commonground.structure.features import Feature
-
-PART = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +89,7 @@ def list_subjects(view: View, numbers: Sequence[int]) -> dict[int, list[Rid]]:
     """What each change was about, what is newest first: what a change made goes before what it was made of."""
     anchor = schema.change_anchor
     found: dict[int, list[Rid]] = {number: [] for number in numbers}
-    for start in range(0, len(numbers), PART):
-        part = list(numbers[start : start + PART])
+    for part in portions(numbers):
         statement = (
             sa.select(anchor.c.change, anchor.c.rid).where(anchor.c.change.in_(part)).order_by(anchor.c.rid.desc())
         )

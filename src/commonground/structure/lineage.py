@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from commonground.identity import Kind, Rid
 from commonground.store import schema
+from commonground.store.portions import portions
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.structure import tables
@@ -28,7 +29,6 @@ from commonground.structure.tables import edge
 USED, PRODUCED, VALUES, REPRODUCES = "used", "produced", "values", "reproduces"
 Direction = Literal["up", "down"]
 MOST = 10_000
-PART = 500
 ROUNDS = 50
 
 
@@ -137,8 +137,8 @@ def list_edges_among(view: View, rids: Sequence[Rid], direction: Direction) -> l
     """The edges that arrive at (up) or leave (down) any of these things."""
     column = edge.c.dst if direction == "up" else edge.c.src
     found: list[Edge] = []
-    for start in range(0, len(rids), PART):
-        found += [_edge(row) for row in view.list_rows(edge, column.in_(list(rids[start : start + PART])))]
+    for part in portions(rids):
+        found += [_edge(row) for row in view.list_rows(edge, column.in_(part))]
     return found
 
 
@@ -203,8 +203,7 @@ def describe(view: View, rids: Sequence[Rid]) -> dict[Rid, Named]:
     version, dataset, execution, asset, workflow = (
         tables.version, tables.dataset, tables.execution, tables.asset, tables.workflow,
     )  # fmt: skip
-    for begin in range(0, len(rids), PART):
-        part = list(rids[begin : begin + PART])
+    for part in portions(rids):
         for row in view.list_rows(execution, execution.c.rid.in_(part)):
             found[row.rid] = Named(row.rid, Kind.EXECUTION, row.name, row.status)
         for row in view.list_rows(asset, asset.c.rid.in_(part)):
@@ -271,8 +270,7 @@ def _values_beyond(view: View, rids: Sequence[Rid], direction: Direction) -> set
     # The one that is asked for, and the one that is looked up.
     wanted, given = (header.c.origin, version.c.rid) if direction == "up" else (version.c.rid, header.c.origin)
     found: set[Rid] = set()
-    for begin in range(0, len(rids), PART):
-        part = list(rids[begin : begin + PART])
+    for part in portions(rids):
         statement = (
             sa.select(wanted)
             .distinct()

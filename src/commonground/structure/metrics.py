@@ -19,11 +19,11 @@ import sqlalchemy as sa
 from commonground.identity import Rid
 from commonground.store.bulk import insert_rows
 from commonground.store.canonical import Column, table_digest
+from commonground.store.portions import portions
 from commonground.store.view import View
 from commonground.structure.tables import metric, metric_last
 
 NAN, INFINITE, MINUS_INFINITE = 1, 2, 3
-PART = 500
 _COLUMNS = ("key", "step", "at", "value", "flag")
 
 Point = tuple[str, int, int, float]
@@ -125,8 +125,7 @@ def read_points(view: View, execution: Rid, key: str | None = None) -> dict[str,
 def list_summaries(view: View, executions: Sequence[Rid]) -> dict[Rid, dict[str, MetricSummary]]:
     """The summaries of several executions: execution to key to summary."""
     found: dict[Rid, dict[str, MetricSummary]] = {rid: {} for rid in executions}
-    for start in range(0, len(executions), PART):
-        part = list(executions[start : start + PART])
+    for part in portions(executions):
         statement = (
             sa.select(metric_last)
             .where(metric_last.c.execution.in_(part))
@@ -183,8 +182,7 @@ def _insert_or_ignore(connection: sa.Connection, execution: Rid, rows: Sequence[
 
 
 def _remake(connection: sa.Connection, execution: Rid, keys: Sequence[str]) -> None:
-    for start in range(0, len(keys), PART):
-        part = list(keys[start : start + PART])
+    for part in portions(keys):
         rows = connection.execute(
             sa.select(metric.c.key, metric.c.step, metric.c.at, metric.c.value).where(
                 metric.c.execution == execution, metric.c.key.in_(part)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from commonground.identity import Kind, Rid
 from commonground.store import schema
+from commonground.store.portions import portions
 from commonground.store.view import View
 from commonground.structure import entities, lineage, tables, vocabularies
 from commonground.structure.former_names import list_former_rows
@@ -38,8 +39,7 @@ def name_things(view: View, rids: Iterable[Rid]) -> dict[Rid, Named]:
     listed = list(dict.fromkeys(rids))
     found = lineage.describe(view, listed)
     plain = [rid for rid in listed if found[rid].name == found[rid].kind]
-    for start in range(0, len(plain), PART):
-        part = plain[start : start + PART]
+    for part in portions(plain):
         for kind in (Kind.TYPE, Kind.VOCABULARY, Kind.PERSON, Kind.TERM):
             table = _UNIQUE[kind]
             found.update((row.rid, Named(row.rid, kind, row.name, None)) for row in _rows(view, table, part))

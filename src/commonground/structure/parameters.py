@@ -27,13 +27,13 @@ import sqlalchemy as sa
 from commonground.errors import InvalidInput
 from commonground.identity import Rid
 from commonground.store.bulk import insert_rows
+from commonground.store.portions import portions
 from commonground.store.view import View
 from commonground.structure.tables import param
 
 EXACT = 1 << 53
 LONGEST_KEY = 250
 LONGEST_TEXT = 500
-PART = 500
 SEEDS = ("seed", "random_state", "random_seed", "rng_seed", "data_seed", "global_seed")
 
 Plain = None | bool | int | float | str | list[Any]
@@ -134,8 +134,7 @@ _KEYS = sa.select(param.c.key).where(param.c.execution == sa.bindparam("executio
 def list_params(view: View, executions: Sequence[Rid]) -> dict[Rid, dict[str, Plain]]:
     """The parameters of several executions: execution to key to value, by key."""
     found: dict[Rid, dict[str, Plain]] = {rid: {} for rid in executions}
-    for start in range(0, len(executions), PART):
-        part = list(executions[start : start + PART])
+    for part in portions(executions):
         statement = sa.select(param).where(param.c.execution.in_(part)).order_by(param.c.execution, param.c.key)
         for row in view.rows(statement):
             execution, key, kind, num, txt, long = tuple(row)

@@ -28,12 +28,12 @@ from commonground.store.blobs import BlobStore
 from commonground.store.bulk import insert_rows
 from commonground.store.canonical import Column, table_digest
 from commonground.store.disk_errors import in_words
+from commonground.store.portions import portions
 from commonground.structure import tables
 
 NONCE_BYTES = 32
 NONCE_KEY = b"commonground.nonce"
 ARROW = {"int": pa.int64(), "real": pa.float64(), "text": pa.string()}
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +104,16 @@ def find_contents(connection: sa.Connection, digests: Iterable[str]) -> dict[str
     """The content digests of parts, by digest; those that an erasure touched have none any more."""
     part, wanted = tables.part, sorted(set(digests))
     found: dict[str, str] = {}
-    for start in range(0, len(wanted), _AT_ONCE):
-        some = sa.select(part.c.digest, part.c.content).where(part.c.digest.in_(wanted[start : start + _AT_ONCE]))
-        found.update((row.digest, row.content) for row in connection.execute(some))
+    for some in portions(wanted):
+        known = sa.select(part.c.digest, part.c.content).where(part.c.digest.in_(some))
+        found.update((row.digest, row.content) for row in connection.execute(known))
     return found
 
 
 def keep_parts(connection: sa.Connection, parts: Iterable[Sealed]) -> None:
     """Remember parts that were written; one that had been written before and was lost is found at its new place."""
     listed = list({part.digest: part for part in parts}.values())
-    for start in range(0, len(listed), _AT_ONCE):
-        some = [part.digest for part in listed[start : start + _AT_ONCE]]
+    for some in portions(part.digest for part in listed):
         connection.execute(sa.delete(tables.part).where(tables.part.c.digest.in_(some)))
     rows = [(part.digest, part.content, part.nonce, part.blob) for part in listed]
     insert_rows(connection, tables.part, ["digest", "content", "nonce", "blob"], rows)

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
+from commonground.store.portions import portions
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
@@ -76,8 +77,7 @@ def list_people(view: View) -> list[Person]:
 def name_raters(view: View, rids: Sequence[Rid]) -> dict[Rid, str]:
     """What to call each rater: a person's name, or a slot's label."""
     names: dict[Rid, str] = {}
-    for start in range(0, len(rids), 500):
-        part = rids[start : start + 500]
+    for part in portions(rids):
         names.update((row.rid, row.name) for row in view.list_rows(person, person.c.rid.in_(part)))
         names.update((row.rid, row.label) for row in view.list_rows(slot, slot.c.rid.in_(part)))
     return names
@@ -86,8 +86,7 @@ def name_raters(view: View, rids: Sequence[Rid]) -> dict[Rid, str]:
 def list_slots(view: View, scopes: Sequence[Rid]) -> dict[tuple[Rid, str], Rid]:
     """The slots within these scopes: (scope, label) to rid."""
     found: dict[tuple[Rid, str], Rid] = {}
-    for start in range(0, len(scopes), 500):
-        part = scopes[start : start + 500]
+    for part in portions(scopes):
         found.update(((row.scope, row.label), row.rid) for row in view.list_rows(slot, slot.c.scope.in_(part)))
     return found
 
@@ -95,8 +94,7 @@ def list_slots(view: View, scopes: Sequence[Rid]) -> dict[tuple[Rid, str], Rid]:
 def list_slot_rids(view: View, rids: Sequence[Rid]) -> list[Rid]:
     """Those of the raters who are known only within one scan or case."""
     found: list[Rid] = []
-    for start in range(0, len(rids), 500):
-        part = rids[start : start + 500]
+    for part in portions(rids):
         found += [row.rid for row in view.rows(sa.select(slot.c.rid).where(view.visible(slot), slot.c.rid.in_(part)))]
     return found
 

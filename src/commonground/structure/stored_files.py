@@ -22,7 +22,7 @@ from commonground.structure.assets import SERIES
 from commonground.structure.parts import measure_file
 from commonground.structure.versions import PartFile, list_types, load_manifest
 
-_ANY_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+ANY_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _STREAM = {"stream_results": True, "yield_per": 2000}
 
 
@@ -95,7 +95,7 @@ def find_named(connection: sa.Connection, blobs: BlobStore) -> set[str]:
             for row in connection.execute(sa.select(*columns), execution_options=_STREAM):
                 found.update(_digests_in(row))
     for (manifest,) in connection.execute(sa.select(tables.version.c.manifest).distinct()).all():
-        found.update(_ANY_DIGEST.findall(blobs.get_bytes(manifest).decode("utf-8", "replace")))
+        found.update(ANY_DIGEST.findall(blobs.get_bytes(manifest).decode("utf-8", "replace")))
     return found
 
 
@@ -107,4 +107,4 @@ def _others() -> list[sa.Table]:
 def _digests_in(row: Iterable[str | None]) -> Iterator[str]:
     for text in row:
         if text and len(text) >= 64:  # noqa: PLR2004 - the length of a digest
-            yield from _ANY_DIGEST.findall(text)
+            yield from ANY_DIGEST.findall(text)

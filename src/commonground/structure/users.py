@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
 from commonground.identity import Rid
 from commonground.store import schema
+from commonground.store.portions import portions
 from commonground.store.view import View
 from commonground.structure import tables
 from commonground.structure.column_types import Holds
 from commonground.structure.entities import EntityType, get_table, list_types
 from commonground.structure.features import VALUE_TABLES, list_features
 
-PART = 500
 NAMING: tuple[tuple[sa.Table, str], ...] = (
     (tables.entity_column, "type"),
     (tables.entity_column, "target"),
@@ -50,7 +49,7 @@ def find_users(view: View, rids: Sequence[Rid], going: Mapping[str, set[Rid]]) -
     """How many living rows, by table, name one of these; rows that go themselves (`going`, by table) do not count."""
     found: dict[str, int] = {}
     for table, column in NAMING:
-        for part in _parts(rids):
+        for part in portions(rids):
             users = {row.rid for row in view.list_rows(table, table.c[column].in_(part))} - going.get(table.name, set())
             if users:
                 found[table.name] = found.get(table.name, 0) + len(users)
@@ -62,7 +61,7 @@ def find_users(view: View, rids: Sequence[Rid], going: Mapping[str, set[Rid]]) -
     settles = view.live_batches(tables.settled).subquery()
     kept = settles.c.batch.not_in(sorted(going.get(schema.batch_header.name, set())))
     resting = [
-        _count(view, sa.select(settles.c.batch).where(settles.c.reading_batch.in_(part), kept)) for part in _parts(rids)
+        view.count(sa.select(settles.c.batch).where(settles.c.reading_batch.in_(part), kept)) for part in portions(rids)
     ]
     if any(resting):
         found[tables.settled.name] = sum(resting)
@@ -81,18 +80,14 @@ def _people(going: Mapping[str, set[Rid]]) -> set[Rid]:
 def _acts(view: View, people: Sequence[Rid], going: set[Rid]) -> dict[str, int]:
     """How many values and changes are by one of these people; no index leads there, so nobody else is asked for."""
     found: dict[str, int] = {}
-    for part in _parts(people):
+    for part in portions(people):
         for table in VALUE_TABLES.values():
             rows = view.live_batches(table).where(table.c.rater.in_(part)).subquery()
             staying = sa.select(rows.c.batch).where(rows.c.batch.not_in(sorted(going)))
-            found[table.name] = found.get(table.name, 0) + _count(view, staying)
+            found[table.name] = found.get(table.name, 0) + view.count(staying)
         changes = sa.select(_CHANGE.c.id).where(_CHANGE.c.actor.in_(part))
-        found[_CHANGE.name] = found.get(_CHANGE.name, 0) + _count(view, changes)
+        found[_CHANGE.name] = found.get(_CHANGE.name, 0) + view.count(changes)
     return {name: count for name, count in found.items() if count}
-
-
-def _count(view: View, statement: sa.Select[Any]) -> int:
-    return int(view.connection.execute(sa.select(sa.func.count()).select_from(statement.subquery())).scalar_one())
 
 
 def _entities(view: View, kind: EntityType, rids: Sequence[Rid]) -> set[Rid]:
@@ -107,7 +102,7 @@ def _entities(view: View, kind: EntityType, rids: Sequence[Rid]) -> set[Rid]:
         whole.append(table.c.rid.is_not(None))
     conditions = [sa.or_(*whole)] if whole else []
     if places:
-        conditions += [sa.or_(*(table.c[place].in_(part) for place in places)) for part in _parts(rids)]
+        conditions += [sa.or_(*(table.c[place].in_(part) for place in places)) for part in portions(rids)]
     return {
         row.rid
         for condition in conditions
@@ -121,14 +116,9 @@ def _bulk_rows(view: View, table: sa.Table, rids: Sequence[Rid], going: set[Rid]
     kept = rows.c.batch.not_in(sorted(going))
     pointing = [one.rid for one in list_features(view) if one.holds in NAMES]
     count = 0
-    for part in _parts(rids):
+    for part in portions(rids):
         named: list[sa.ColumnElement[bool]] = [rows.c.entity.in_(part)]
         if table is tables.value_int and pointing:
             named.append(sa.and_(rows.c.value.in_(part), rows.c.subject.in_(pointing)))
-        count += _count(view, sa.select(rows.c.batch).where(sa.or_(*named), kept))
+        count += view.count(sa.select(rows.c.batch).where(sa.or_(*named), kept))
     return count
-
-
-def _parts(rids: Sequence[Rid]) -> Iterator[list[Rid]]:
-    for start in range(0, len(rids), PART):
-        yield list(rids[start : start + PART])

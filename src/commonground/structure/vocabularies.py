@@ -14,14 +14,13 @@ import sqlalchemy as sa
 
 from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
+from commonground.store.portions import portions
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.structure.former_names import find_named_rows, list_former_names
 from commonground.structure.names import name_key
 from commonground.structure.tables import synonym, term, vocabulary
-
-PART = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +179,7 @@ def index_words(tx: Transaction, terms: Sequence[Rid]) -> None:
     """Make terms findable by their names, of now and before, their definitions and their synonyms."""
     said: dict[Rid, dict[str, None]] = {}
     named: dict[Rid, str] = {}
-    for start in range(0, len(terms), PART):
-        part = list(terms[start : start + PART])
+    for part in portions(terms):
         rows = sa.select(term).where(term.c.rid.in_(part)).order_by(term.c.since)
         for row in tx.connection.execute(rows):
             said.setdefault(row.rid, {})[row.name] = None

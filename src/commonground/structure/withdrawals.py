@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from commonground.identity import Rid
+from commonground.store.portions import portions
 from commonground.store.tables import load_one
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.structure.entities import EntityType, get_table, list_aliases
 from commonground.structure.tables import withdrawal
-
-PART = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,7 @@ def list_withdrawn(view: View, kind: EntityType) -> list[Withdrawn]:
     rows = {row.rid: row for row in view.list_rows(withdrawal, withdrawal.c.type == kind.rid)}
     table = get_table(view, kind)
     found = []
-    for start in range(0, len(rows), PART):
-        part = list(rows)[start : start + PART]
+    for part in portions(rows):
         # A withdrawal ends the row in its own change, so that is the row as it was last.
         last = sa.select(table.c.rid, table.c.key, table.c.until).where(table.c.rid.in_(part))
         found += [
@@ -58,8 +56,7 @@ def list_withdrawn_keys(view: View, kind: EntityType) -> dict[str, Withdrawn]:
     found = {one.key: one for one in listed.values()}
     merged = {old: listed[now] for old, now in list_aliases(view).items() if now in listed} if listed else {}
     table = get_table(view, kind)
-    for start in range(0, len(merged), PART):
-        part = list(merged)[start : start + PART]
+    for part in portions(merged):
         rows = view.rows(sa.select(table.c.rid, table.c.key).where(table.c.rid.in_(part), table.c.since <= view.change))
         for row in rows:
             found.setdefault(row.key, merged[row.rid])

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from commonground.interfaces.cli.page import NO_REASON, Cell, Column, Lines, Page, Table, quote, show_count, show_number
+from commonground.errors import count
+from commonground.interfaces.cli.page import (
+    NO_REASON,
+    Cell,
+    Column,
+    Lines,
+    Page,
+    Table,
+    quote,
+    show_number,
+)
 from commonground.operations.plans import Committed, Plan
 
 VERBS = {
@@ -70,13 +80,13 @@ def _sentence(verb: str, effect: Mapping[str, Any], form: int) -> str:
             return _brought_in(effect, form)
         if "readings" in effect:
             word = ("Brought in", "Would bring in")[form]
-            return f"{word} {show_count(effect['readings'], 'reading')}"
+            return f"{word} {count(effect['readings'], 'reading')}"
         if "pictures" in effect:
             word = ("Brought in", "Would bring in")[form]
-            return f"{word} {show_count(effect['pictures'], 'picture')}"
+            return f"{word} {count(effect['pictures'], 'picture')}"
         if {"feature", "values"} <= effect.keys():
             word = ("Wrote", "Would write")[form]
-            return f"{word} {show_count(effect['values'], 'value')} of {effect['feature']}"
+            return f"{word} {count(effect['values'], 'value')} of {effect['feature']}"
         return f"{('Done', 'Would do')[form]}: {verb}"
     words = [VERBS[lead][form], _shown(effect[lead])]
     if isinstance(effect[lead], int) and verb.startswith("dataset"):

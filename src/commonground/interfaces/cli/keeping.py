@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from commonground.errors import StorageError
+from commonground.errors import StorageError, count
 from commonground.identity import show_rid
 from commonground.interfaces.cli.options import Common
-from commonground.interfaces.cli.page import Cell, Lines, Page, show_count
+from commonground.interfaces.cli.page import Cell, Lines, Page
 from commonground.interfaces.cli.running import opened, show
 from commonground.operations import delivery, doctor, restoring
 
@@ -22,7 +22,7 @@ def sync_runs(common: Common) -> None:
     with opened(common) as session:
         done = delivery.sync(session)
     told = [Cell(f"{show_rid(one.execution)}  {one.status or 'not delivered'}: {one.outcome}") for one in done]
-    headline = f"Looked at {show_count(len(done), 'run')}." if done else "Everything is delivered."
+    headline = f"Looked at {count(len(done), 'run')}." if done else "Everything is delivered."
     show(done, lambda: Page(headline, look="holds", blocks=(Lines(tuple(told)),) if told else ()), common)
 
 
@@ -35,7 +35,7 @@ def examine_study(common: Common) -> None:
         lines.append(Cell(f"{SIGNS[one.state]} {one.about}: {one.what}", LOOKS[one.state]))
         if one.todo:
             lines.append(Cell(f"  {one.todo}", "quiet"))
-    headline = f"{show_count(len(wrong), 'thing is', 'things are')} wrong." if wrong else "Nothing is wrong."
+    headline = f"{count(len(wrong), 'thing is', 'things are')} wrong." if wrong else "Nothing is wrong."
     show(found, lambda: Page(headline, look="stop" if wrong else "holds", blocks=(Lines(tuple(lines)),)), common)
     if wrong:
         raise click.exceptions.Exit(StorageError.exit_status)

@@ -16,6 +16,8 @@ import math
 import unicodedata
 from dataclasses import dataclass
 
+from commonground.errors import count
+
 GAP_SIGN = "┄"
 NOT_RECORDED = f"{GAP_SIGN} not recorded"
 NO_REASON = f"{GAP_SIGN} no reason given"
@@ -112,11 +114,6 @@ def quote(text: str | None, gap: str = NO_REASON) -> Cell:
     return Cell(f"“{text}”", "words") if text else Cell(gap, "gap")
 
 
-def show_count(count: int, one: str, many: str | None = None) -> str:
-    """A number of things: 1 nodule, 2,679 nodules."""
-    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
-
-
 def show_moment(microseconds: int, *, short: bool = False) -> str:
     """A moment in the zone of this machine: 9 Oct 2026 14:05; `short` leaves the present year out."""
     moment = dt.datetime.fromtimestamp(microseconds / 1e6, tz=dt.UTC).astimezone()
@@ -137,7 +134,7 @@ def show_seconds(seconds: float) -> str:
 def show_bytes(size: int) -> str:
     """A size: 940 bytes, 1.2 MB."""
     if size < THOUSAND:
-        return show_count(size, "byte")
+        return count(size, "byte")
     power = min(len(UNITS), (len(str(size)) - 1) // 3)
     return f"{size / THOUSAND**power:.3g} {UNITS[power - 1]}"
 

@@ -7,7 +7,8 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from commonground.interfaces.cli.page import GAP_SIGN, Cell, Column, Page, Table, show_count, show_number
+from commonground.errors import count
+from commonground.interfaces.cli.page import GAP_SIGN, Cell, Column, Page, Table, show_number
 
 PACKAGE = "commonground.interfaces.cli"
 PAGES: Mapping[str, tuple[str, str]] = {
@@ -59,7 +60,7 @@ def present(verb: str, answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: A
 
 def _listed(verb: str, answer: Sequence[Any]) -> Page:
     one, many = NOUNS.get(verb, ("result", "results"))
-    headline = f"{show_count(len(answer), one, many)}." if answer else f"No {many} yet."
+    headline = f"{count(len(answer), one, many)}." if answer else f"No {many} yet."
     if not answer:
         return Page(headline)
     rows = [_fields(item) for item in answer]
@@ -100,7 +101,7 @@ def _columns(verb: str, answer: Mapping[str, Any]) -> Page:
     listed = [dict(zip(answer, row, strict=True)) for row in zip(*[column or [] for column in columns], strict=True)]
     heads = tuple(Column(str(name), right=_is_figures(listed, name)) for name in answer)
     cells = tuple(tuple(_cell(row[name]) for name in answer) for row in listed)
-    return Page(f"{show_count(len(listed), 'row')}.", blocks=(Table(heads, cells),) if listed else ())
+    return Page(f"{count(len(listed), 'row')}.", blocks=(Table(heads, cells),) if listed else ())
 
 
 def _fields(item: Any) -> dict[str, Any]:  # noqa: ANN401 - a record or a mapping

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from commonground.errors import count
 from commonground.interfaces.cli.page import (
     GAP_SIGN,
     Block,
@@ -14,7 +15,6 @@ from commonground.interfaces.cli.page import (
     Page,
     Table,
     show_bytes,
-    show_count,
     show_figure,
 )
 
@@ -28,7 +28,7 @@ def present_verified(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN
     faults = list(answer.faults)
     more = int(getattr(answer, "more_faults", 0) or 0)
     if faults:
-        headline, look = f"The record is not sound: {show_count(len(faults) + more, 'fault')}.", "stop"
+        headline, look = f"The record is not sound: {count(len(faults) + more, 'fault')}.", "stop"
     else:
         headline, look = "The record is sound: every link and every row is what was written.", "holds"
     read = answer.files_read
@@ -36,7 +36,7 @@ def present_verified(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN
     said = files if answer.files_looked_for else f"{answer.files:,} files were not looked for"
     below = [Cell(f"{answer.change:,} changes, {answer.rows:,} rows; {said}", "quiet")]
     if answer.erased:
-        erased = ", ".join(f"{count:,} by change {change}" for change, count in answer.erased.items())
+        erased = ", ".join(f"{rows:,} by change {change}" for change, rows in answer.erased.items())
         below.append(Cell(f"Intact except what was erased on purpose: {erased}", "open"))
     blocks: list[Block] = (
         [Lines(tuple(Cell(str(fault), "stop") for fault in faults[:SHOWN]), "Faults")] if faults else []
@@ -76,7 +76,7 @@ def present_agreement(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: AN
     if labels and len(labels) == len(pairs.pairs):
         heads = (Column(""), *(Column(label, right=True) for label in labels))
         matrix = tuple(
-            (Cell(label, "quiet"), *(Cell(f"{int(count):,}", _apart(row, at)) for at, count in enumerate(counts)))
+            (Cell(label, "quiet"), *(Cell(f"{int(pairs_of):,}", _apart(row, at)) for at, pairs_of in enumerate(counts)))
             for row, (label, counts) in enumerate(zip(labels, pairs.pairs, strict=True))
         )
         blocks.append(Table(heads, matrix, f"Pairs of readings of the same {kind}"))
@@ -98,21 +98,21 @@ def present_types(answer: Sequence[Any], args: Mapping[str, Any]) -> Page:
         for kind in answer
     )
     columns = (Column("type"), Column("told apart by"), Column("columns", wraps=True))
-    return Page(f"{show_count(len(rows), 'entity type')}.", blocks=(Table(columns, rows),))
+    return Page(f"{count(len(rows), 'entity type')}.", blocks=(Table(columns, rows),))
 
 
 def present_collected(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
     """What was swept away, or would be."""
     del args
     if not (answer.files or answer.batches):
-        named = show_count(answer.named, "file is", "files are")
+        named = count(answer.named, "file is", "files are")
         return Page(f"Nothing to remove: {named} named by the record, and no other is here.", look="holds")
     word = "Removed" if answer.done else "Would remove"
-    batches = f" and {show_count(answer.batches, 'unpublished batch', 'unpublished batches')}" if answer.batches else ""
-    headline = f"{word} {show_count(answer.files, 'file')} ({show_bytes(answer.bytes)}){batches}."
+    batches = f" and {count(answer.batches, 'unpublished batch', 'unpublished batches')}" if answer.batches else ""
+    headline = f"{word} {count(answer.files, 'file')} ({show_bytes(answer.bytes)}){batches}."
     return Page(
         headline,
-        below=(Cell(f"{show_count(answer.named, 'file is', 'files are')} named by the record and stay", "quiet"),),
+        below=(Cell(f"{count(answer.named, 'file is', 'files are')} named by the record and stay", "quiet"),),
     )
 
 
@@ -136,7 +136,7 @@ def present_impact(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN40
         return Page(f"Nothing depends on {answer.name}.", look="holds")
     rows = tuple((Cell(one.kind, "quiet"), Cell(one.name, "strong"), Cell(one.how)) for one in answer.touches)
     table = Table((Column(""), Column("what", wraps=True), Column("how", wraps=True)), rows)
-    return Page(f"{show_count(len(rows), 'thing')} to look at before {answer.name} changes.", blocks=(table,))
+    return Page(f"{count(len(rows), 'thing')} to look at before {answer.name} changes.", blocks=(table,))
 
 
 def present_disagreements(answer: Sequence[Any], args: Mapping[str, Any]) -> Page:
@@ -155,7 +155,7 @@ def present_disagreements(answer: Sequence[Any], args: Mapping[str, Any]) -> Pag
         for one in answer[:SHOWN]
     )
     left = sum(one.by is None for one in answer)
-    headline = f"Readers disagree on {show_count(len(answer), 'entity', 'entities')}; {left:,} are open."
+    headline = f"Readers disagree on {count(len(answer), 'entity', 'entities')}; {left:,} are open."
     return Page(headline, blocks=(Table((Column("key"), Column("readings", wraps=True), Column("settled")), rows),))
 
 

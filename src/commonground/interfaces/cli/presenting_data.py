@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from commonground.errors import count
 from commonground.interfaces.cli.page import (
     GAP_SIGN,
     NOT_RECORDED,
@@ -17,7 +18,6 @@ from commonground.interfaces.cli.page import (
     Table,
     quote,
     show_bytes,
-    show_count,
     show_figure,
 )
 from commonground.operations.comparing import StateComparison
@@ -68,7 +68,7 @@ def present_files(answer: Sequence[Mapping[str, Any]], args: Mapping[str, Any]) 
         for one in answer
     )
     size = show_bytes(sum(one["bytes"] for one in answer))
-    headline = f"{args.get('version', 'The version')}: {show_count(len(rows), 'Parquet file')}, {size}."
+    headline = f"{args.get('version', 'The version')}: {count(len(rows), 'Parquet file')}, {size}."
     columns = (Column("table"), Column("rows", right=True), Column("size", right=True), Column("path", wraps=True))
     return Page(headline, blocks=(Table(columns, rows),))
 
@@ -85,12 +85,12 @@ def _differs(found: StateComparison) -> Page:
         )
         headline = f"From {answer.old} to {answer.new}: {' and '.join(parts) or 'members changed'}."
     else:
-        said = ", ".join(f"{count:,} rows {word}" for word, count in totals.items() if count)
+        said = ", ".join(f"{count(total, 'row')} {word}" for word, total in totals.items() if total)
         headline = f"From {answer.old} to {answer.new}: {said or 'only the rule'}; the members are the same."
     rows = tuple(
         (
             Cell(one.table, "strong"),
-            *(Cell(f"{count:,}" if (count := getattr(one, word)) else "") for word in totals),
+            *(Cell(f"{rows:,}" if (rows := getattr(one, word)) else "") for word in totals),
             Cell(", ".join(found.examples.get(one.table, ())[:EXAMPLES]), "quiet"),
         )
         for one in sorted(answer.tables, key=lambda one: one.table != "members")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from commonground.interfaces.cli.page import Block, Cell, Column, Page, Table, show_count
+from commonground.errors import count
+from commonground.interfaces.cli.page import Block, Cell, Column, Page, Table
 from commonground.operations.lineage import Lineage
 
 TITLES = {"up": "Came from", "down": "Led to"}
@@ -16,8 +17,7 @@ def present_lineage(answers: Sequence[Lineage], short: Mapping[int, str]) -> Pag
     """What something came from, and what came of it."""
     start = answers[0].start
     told = [
-        f"{'came from' if one.direction == 'up' else 'led to'} {show_count(len(one.things), 'thing')}"
-        for one in answers
+        f"{'came from' if one.direction == 'up' else 'led to'} {count(len(one.things), 'thing')}" for one in answers
     ]
     trees = [_tree(one, short) for one in answers if one.things]
     blocks: list[Block] = [replace(tree, rows=tree.rows[:MOST]) for tree in trees]

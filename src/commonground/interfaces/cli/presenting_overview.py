@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from commonground.interfaces.cli.page import GAP_SIGN, Block, Cell, Column, Page, Table, quote, show_count, show_number
+from commonground.errors import count
+from commonground.interfaces.cli.page import (
+    GAP_SIGN,
+    Block,
+    Cell,
+    Column,
+    Page,
+    Table,
+    quote,
+    show_number,
+)
 from commonground.interfaces.cli.presenting_reading import STATES, log_table
 from commonground.operations.overview import DatasetLine, Overview, RunLine
 
@@ -55,7 +65,7 @@ def present_datasets(answer: Sequence[DatasetLine], args: Mapping[str, Any]) -> 
     waiting = sum(line.newest is None for line in answer)
     said = [f"{waiting:,} not released yet"] if waiting else []
     said.append(f"{changed:,} changed since the last release" if changed else "none changed since its release")
-    headline = f"{show_count(len(answer), 'dataset')}: {', '.join(said if waiting < len(answer) else said[:1])}."
+    headline = f"{count(len(answer), 'dataset')}: {', '.join(said if waiting < len(answer) else said[:1])}."
     return Page(headline, blocks=(datasets_table(answer),))
 
 
@@ -89,14 +99,14 @@ def runs_table(runs: Sequence[RunLine], total: int, failed: int) -> Table:
     )
     columns = (Column("asked", wraps=True), Column("run"), Column("state"), Column("figures", wraps=True), Column("id"))
     bad = f"; {failed:,} did not finish" if failed else ""
-    return Table(columns, rows, f"Newest of {show_count(total, 'run')}{bad}")
+    return Table(columns, rows, f"Newest of {count(total, 'run')}{bad}")
 
 
 def _standing(answer: Overview, changed: list[DatasetLine]) -> str:
     if not answer.types:
         return "nothing in it yet."
     if answer.running:
-        return f"{show_count(answer.running, 'run')} under way."
+        return f"{count(answer.running, 'run')} under way."
     if changed:
         names = ", ".join(line.name for line in changed[:3])
         return f"{names} {'has' if len(changed) == 1 else 'have'} changed since the last release."
@@ -104,8 +114,8 @@ def _standing(answer: Overview, changed: list[DatasetLine]) -> str:
         return "all datasets are as released."
     if answer.datasets:
         waiting = sum(line.newest is None for line in answer.datasets)
-        return f"{waiting} of {show_count(len(answer.datasets), 'dataset')} not released yet."
-    return f"{show_count(sum(kind.count for kind in answer.types), 'entity', 'entities')}, no dataset yet."
+        return f"{waiting} of {count(len(answer.datasets), 'dataset')} not released yet."
+    return f"{count(sum(kind.count for kind in answer.types), 'entity', 'entities')}, no dataset yet."
 
 
 def _read_of(names: Sequence[str]) -> Cell:

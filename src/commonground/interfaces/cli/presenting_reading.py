@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from commonground.errors import count
 from commonground.interfaces.cli.page import (
     GAP_SIGN,
     NOT_RECORDED,
@@ -16,7 +17,6 @@ from commonground.interfaces.cli.page import (
     Table,
     quote,
     show_bytes,
-    show_count,
     show_moment,
     show_number,
     show_seconds,
@@ -64,7 +64,7 @@ def present_log(answer: Log, args: Mapping[str, Any]) -> Page:
     if not answer.entries:
         return Page(f"No changes{about}.")
     silent = sum(entry.silent for entry in answer.entries)
-    headline = f"{show_count(answer.total, 'change')}{about}"
+    headline = f"{count(answer.total, 'change')}{about}"
     shown = f"; the newest {len(answer.entries):,} follow" if answer.total > len(answer.entries) else ""
     below = (
         Cell(f"{silent:,} of these have no reason on record", "gap") if silent else Cell("All have a reason.", "holds")
@@ -78,7 +78,7 @@ def present_reasons(answer: Reasons, args: Mapping[str, Any]) -> Page:
     del args
     total = len(answer.points)
     state = "holds" if answer.recorded == total else "open"
-    headline = f"Why {answer.name}: {answer.recorded} of {show_count(total, 'question')} answered on record."
+    headline = f"Why {answer.name}: {answer.recorded} of {count(total, 'question')} answered on record."
     rows = tuple(_point_row(point) for point in answer.points)
     columns = (Column("", widest=24), Column("", wraps=True), Column("", widest=16))
     missing = any(point.answer is None and point.words for point in answer.points)
@@ -97,9 +97,7 @@ def present_results(answer: Results, args: Mapping[str, Any]) -> Page:
         for one in answer.found
     )
     columns = (Column("name", wraps=True), Column("kind"), Column("id"), Column("what people say of it", wraps=True))
-    return Page(
-        f"{show_count(len(rows), 'thing')} found for “{answer.words}”, best first.", blocks=(Table(columns, rows),)
-    )
+    return Page(f"{count(len(rows), 'thing')} found for “{answer.words}”, best first.", blocks=(Table(columns, rows),))
 
 
 def facts_table(facts: Sequence[Fact]) -> Table:

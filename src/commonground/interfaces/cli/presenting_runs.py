@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from commonground.errors import count
 from commonground.interfaces.cli.page import (
     GAP_SIGN,
     NOT_RECORDED,
@@ -13,7 +14,6 @@ from commonground.interfaces.cli.page import (
     Column,
     Page,
     Table,
-    show_count,
     show_figure,
     show_moment,
     show_seconds,
@@ -93,7 +93,7 @@ def present_found(answer: Sequence[FoundExecution], args: Mapping[str, Any]) -> 
         Column("began"),
     )
     order = f", ordered by {args['order']}" if args.get("order") else ", newest first"
-    return Page(f"{show_count(len(rows), 'execution')}{order}.", blocks=(Table(columns, rows),))
+    return Page(f"{count(len(rows), 'execution')}{order}.", blocks=(Table(columns, rows),))
 
 
 def present_dependents(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
@@ -117,5 +117,5 @@ def present_dependents(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: A
     if not blocks:
         return Page("Nothing rests on it.", look="holds")
     cut = () if answer.complete else (Cell("There is more than this.", "open"),)
-    headline = f"{show_count(len(answer.versions), 'version')} and {show_count(models, 'model')} rest on it."
+    headline = f"{count(len(answer.versions), 'version')} and {count(models, 'model')} rest on it."
     return Page(headline, below=cut, blocks=tuple(blocks))

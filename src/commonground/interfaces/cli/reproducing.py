@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from commonground.errors import InvalidInput, NotReproducible
+from commonground.errors import InvalidInput, NotReproducible, count
 from commonground.interfaces.cli.options import build_common, read_json, take_common
 from commonground.interfaces.cli.page import (
     GAP_SIGN,
@@ -23,7 +23,6 @@ from commonground.interfaces.cli.page import (
     Lines,
     Page,
     Table,
-    show_count,
     show_figure,
     show_moment,
 )
@@ -106,9 +105,7 @@ def present_reproduction(found: Any) -> Page:  # noqa: ANN401 - a record of the 
     verdict = found.verdict
     level = f"{verdict.level}, " if verdict.level else ""
     below = [
-        Cell(
-            f"{level}{show_count(verdict.runs, 're-run')}; {found.person or GAP_SIGN}, {show_moment(found.at)}", "quiet"
-        )
+        Cell(f"{level}{count(verdict.runs, 're-run')}; {found.person or GAP_SIGN}, {show_moment(found.at)}", "quiet")
     ]
     if verdict.cause:
         below.append(Cell(f"because of the {verdict.cause}: nothing else differs", "strong"))
@@ -162,7 +159,7 @@ def present_reproductions(answer: Sequence[Any], args: Mapping[str, Any]) -> Pag
     )
     names = ("verdict", "what differed", "environment", "re-runs", "by", "when")
     columns = tuple(Column(name, right=name == "re-runs", wraps=name == "what differed") for name in names)
-    return Page(f"{show_count(len(rows), 'reproduction')}.", blocks=(Table(columns, rows),))
+    return Page(f"{count(len(rows), 'reproduction')}.", blocks=(Table(columns, rows),))
 
 
 def _short(text: str | None) -> str:
