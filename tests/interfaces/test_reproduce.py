@@ -21,6 +21,7 @@ from commonground.operations.reproducing import Reproduction
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
 from commonground.structure import tables
+from commonground.structure.screen import is_withheld
 from commonground.structure.verdicts import Level, Outcome
 
 TRAIN = """
@@ -309,6 +310,30 @@ def test_the_client_and_the_pages_of_an_execution_tell_of_it(scene: Scene) -> No
     assert told in [point.answer for point in study.why(execution).points]
     with pytest.raises(InvalidInput, match="no seeds"):
         study.reproduce(execution, seeds=3)
+
+
+def test_a_parameter_that_was_not_kept_is_no_obstacle(scene: Scene) -> None:
+    """A run with a withheld parameter is run again, and it is said that this parameter could not be compared.
+
+    Given on purpose, it reaches the program and no record.
+    """
+    train = textwrap.dedent(TRAIN).replace('"--seed"', '"--password", default="sesame")\nparser.add_argument("--seed"')
+    scene.commit("train.py", train.replace('"seed": given.seed}', '"seed": given.seed, "password": given.password}'))
+    execution = scene.record("--ridge", "0.375")
+    record = scene.session.read("execution get", execution=execution)
+    assert is_withheld(record.params["password"])
+    assert record.execution.details["withheld"] == {"parameter password": "secret"}
+    found = scene.again(execution)
+    assert (found.verdict.outcome, found.verdict.axes, found.verdict.unknown) == (
+        Outcome.IDENTICAL,
+        (),
+        ("parameters",),
+    )
+    assert any("the parameters password" in fact for fact in found.verdict.facts)
+    found = scene.again(execution, params={"password": "open-barley"})
+    assert found.verdict.outcome is Outcome.IDENTICAL
+    assert found.asked == {"params": {"password": "[removed: secret]"}}
+    assert b"open-barley" not in b"".join(path.read_bytes() for path in scene.folder.rglob("catalogue.sqlite*"))
 
 
 def test_code_that_asks_for_other_data_is_refused(scene: Scene) -> None:

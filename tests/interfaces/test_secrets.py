@@ -14,6 +14,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,6 +32,8 @@ CG = str(Path(sys.executable).with_name("cg"))
 TEXTS = [text for text, _ in CANARIES.values()]
 PARTS = {name: part for name, (_, part) in CANARIES.items()}
 PLACES = ("diff", "untracked", "argv", "output", "cells")
+TOLD = ("intent", "param", "name", "late", "metric", "detail")
+"""What a run is told on purpose."""
 
 
 def control(place: str, number: int) -> str:
@@ -190,21 +193,38 @@ def in_the_index(folder: Path, texts: list[str]) -> None:
 def test_nothing_planted_is_in_the_store_after_cg_run(place: Path) -> None:
     """`cg run` of a program that prints them, is given them, and stands among them: all controls, none of them."""
     command = printing(place, 'raise ValueError(texts[0] + "password=hunter2hunter2")')
-    done = subprocess.run([CG, "run", "--", *command], capture_output=True, check=False, text=True)
+    words = [word for n, text in enumerate(TEXTS) for word in ("--param", f"{control('param', n)}=x {text}")]
+    asked = ["--why", "".join(beside("intent")), *words]
+    done = subprocess.run([CG, "run", *asked, "--", *command], capture_output=True, check=False, text=True)
     assert done.returncode == 1, done.stderr
     assert PARTS["github"] in done.stdout + done.stderr
     folder = place / "study"
     assert leaks(folder) == []
-    for name in ("diff", "untracked", "argv", "output"):
+    for name in ("diff", "untracked", "argv", "output", "intent", "param"):
         assert found_controls(folder, name) == len(TEXTS), name
 
 
 INSIDE = """
     from commonground.operations.studies import open_study
     from commonground.interfaces.client.run import Run
-    with Run(open_study(Path(os.environ["CG_STUDY"]))) as run:
-        run.log({"auc": 0.5})
+    planted = json.loads(Path(sys.argv[1]).with_name("told.json").read_text())
+    with Run(open_study(Path(os.environ["CG_STUDY"])), **planted["asked"]) as run:
+        run.log_params(planted["late"])
+        run.log(planted["metric"])
 """
+
+
+def told() -> dict[str, Any]:
+    """All planted texts in each thing that a run is told, with their controls."""
+    named = {
+        name: {f"{control(name, n)} {' '.join(text.splitlines())}": n for n, text in enumerate(TEXTS)}
+        for name in ("name", "metric", "late")
+    }
+    values = {control("param", n): text for n, text in enumerate(TEXTS)}
+    lists = {control("late", n): [{control("late", n): [text]}] for n, text in enumerate(TEXTS)}
+    details = {control("detail", n): [text] for n, text in enumerate(TEXTS)}
+    asked = {"intent": "".join(beside("intent")), "params": {**values, **named["name"]}, "details": details}
+    return {"asked": asked, "late": {**lists, **named["late"]}, "metric": named["metric"]}
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -213,14 +233,15 @@ def test_nothing_planted_is_in_the_store_or_the_spool_of_a_run_inside(place: Pat
     prints = textwrap.indent(textwrap.dedent(PRINTS), "    ")
     end = "    os.kill(os.getpid(), 9)\n" if killed else "    raise ValueError('password=hunter2hunter2')\n"
     command = printing(place)
-    begin = textwrap.dedent("import json, os\nfrom pathlib import Path\n") + textwrap.dedent(INSIDE)
+    (place / "told.json").write_text(json.dumps(told()))
+    begin = textwrap.dedent("import json, os, sys\nfrom pathlib import Path\n") + textwrap.dedent(INSIDE)
     Path("train.py").write_text(begin + prints + end)
     done = subprocess.run(command, capture_output=True, check=False, text=True)
     assert done.returncode == (-signal.SIGKILL if killed else 1), done.stderr
     folder = place / "study"
     for delivered in (False, True):
         assert leaks(folder) == []
-        for name in ("diff", "untracked", "argv", "output"):
+        for name in ("diff", "untracked", "argv", "output", *TOLD):
             assert found_controls(folder, name) == len(TEXTS), (name, delivered)
         session = open_study(folder)
         assert len(sync(session)) == (1 if killed and not delivered else 0)
@@ -285,3 +306,41 @@ def test_what_is_taken_out_is_told(place: Path) -> None:
     assert {path.name: path.read_bytes() for path in Path().iterdir() if path.is_file()} == before
     kinds = set(re.findall(rb"\[removed: ([a-z 0-9-]+)\]", everything_in(place / "study")))
     assert len(kinds) >= 20
+
+
+def test_work_told_by_hand_is_screened_as_well(place: Path) -> None:
+    """`execution start` and `finish`, at this door: parameters, command line, metrics, reasons, and why."""
+    session = open_study(place / "study")
+    started = session.write(
+        "execution start",
+        why="".join(beside("intent")),
+        params={control("param", n): text for n, text in enumerate(TEXTS)},
+        argv=[word for n, text in enumerate(TEXTS) for word in (control("argv", n), text)],
+    )
+    session.write(
+        "execution finish",
+        why="".join(beside("output")),
+        execution=started.plan.anchors[0],
+        status="failed",
+        reason="".join(beside("diff")),
+        params={control("late", n): text for n, text in enumerate(TEXTS)},
+        metrics={
+            f"{control('metric', n)} {'' if '@' in text else ' '.join(text.splitlines())}": n
+            for n, text in enumerate(TEXTS)
+        },
+    )
+    session.ground.close()
+    assert leaks(place / "study") == []
+    for name in ("intent", "param", "argv", "output", "diff", "late", "metric"):
+        assert found_controls(place / "study", name) == len(TEXTS), name
+
+
+def test_words_of_any_change_are_screened(place: Path) -> None:
+    """Why something was done, and how a dataset is described, is kept without what was planted in it."""
+    session = open_study(place / "study")
+    description, why = "".join(beside("cells")), "".join(beside("intent"))
+    session.write("dataset create", name="empty", description=description, why=why)
+    session.ground.close()
+    assert leaks(place / "study") == []
+    for name in ("cells", "intent"):
+        assert found_controls(place / "study", name) == len(TEXTS), name

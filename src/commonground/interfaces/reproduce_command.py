@@ -31,6 +31,7 @@ from commonground.operations.session import Session
 from commonground.structure.environment import Environment
 from commonground.structure.execution_states import Status
 from commonground.structure.parameters import Plain
+from commonground.structure.screen_told import screen_params
 from commonground.structure.verdicts import (
     TOLERANCE,
     AxisDifference,
@@ -77,7 +78,7 @@ class Asked:
         """What was changed on purpose, as plain data for the record."""
         told: dict[str, Any] = {
             "data": list(self.data),
-            "params": dict(self.params),
+            "params": screen_params(self.params)[0],
             "present_code": self.present_code,
             "present_packages": self.present_packages,
             "python": self.python,

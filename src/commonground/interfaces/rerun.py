@@ -29,6 +29,7 @@ from commonground.structure.code_restore import restore
 from commonground.structure.code_state import CodeState, capture
 from commonground.structure.environment import VARIABLES, Environment
 from commonground.structure.parameters import Plain
+from commonground.structure.screen_told import screen_params
 
 LAST_WORDS: Final = 500
 _PYTHON: Final = re.compile(r"python[\d.]*(?:\.exe)?")
@@ -206,7 +207,7 @@ def _set_option(argv: list[str], key: str, value: Plain, start: int) -> list[str
 
 
 def merge_params(recipe: Recipe, params: Mapping[str, Plain]) -> dict[str, Plain]:
-    """The parameters that a re-run must have; raises InvalidInput for one that the recorded run does not have."""
+    """The parameters that a re-run must have on record; raises InvalidInput for one that the recorded run has not."""
     recorded = recipe.record.params
     unknown = [key for key in params if key not in recorded]
     if unknown:
@@ -214,7 +215,7 @@ def merge_params(recipe: Recipe, params: Mapping[str, Plain]) -> dict[str, Plain
             f"The recorded run has no parameter {', '.join(unknown)}.",
             todo=f"It has {', '.join(recorded)}." if recorded else "It has none.",
         )
-    return {**recorded, **params}
+    return {**recorded, **screen_params(params)[0]}
 
 
 def ask_interpreter(python: str, where: Path, environment: Mapping[str, str]) -> tuple[list[str], Environment]:

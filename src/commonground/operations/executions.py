@@ -34,7 +34,9 @@ from commonground.structure.executions import Execution
 from commonground.structure.lineage import PRODUCED, USED, Edge, add_edges, replace_edges
 from commonground.structure.metrics import Point, digest_of_points
 from commonground.structure.names import clean_name
-from commonground.structure.parameters import add_params, as_rows, find_seeds, flatten
+from commonground.structure.parameters import add_params, as_rows, find_seeds
+from commonground.structure.screen import screen_argv
+from commonground.structure.screen_told import WITHHELD, KeyNames, flatten_screened, screen_words
 
 # ---------------------------------------------------------------- plans, made without a catalogue
 
@@ -140,7 +142,7 @@ def plan_start(
     started_at: int | None = None,
 ) -> Plan:
     """Begin an execution by hand: for work that no program of ours runs."""
-    flat = flatten(params or {})
+    flat, withheld = flatten_screened(params or {})
     pins = [resolve_input(on.view, text) for text in inputs]
     rids = on.mint(1 + len(pins))
     seeds = find_seeds(flat)
@@ -148,12 +150,13 @@ def plan_start(
         "rid": rids[0],
         "workflow": None,
         "person": on.actor.person,
-        "name": clean_name(name or f"run-{show_rid(rids[0])[-6:].lower()}", "run's name"),
+        "name": clean_name(screen_words(name or f"run-{show_rid(rids[0])[-6:].lower()}"), "run's name"),
         "status": str(Status.RUNNING),
         "scratch": int(scratch),
         "parent": pick_execution(on, parent).rid if parent is not None else None,
-        "argv": list(argv),
+        "argv": screen_argv(argv),
         "place": place,
+        "details": {WITHHELD: withheld} if withheld else {},
         "seed": json.dumps(seeds, sort_keys=True) if seeds else None,
         "started_at": on.ground.clock() if started_at is None else started_at,
     }
@@ -236,17 +239,21 @@ def plan_finish(
     if status not in set(Status):
         raise InvalidInput(f"{status!r} is none of {', '.join(Status)}.")
     points: list[Point] = []
+    names = KeyNames()
     for key, value in (metrics or {}).items():
         try:
-            points.append((clean_name(key, "metric's name"), 0, now, float(value)))
+            points.append((clean_name(names.clean(key), "metric's name"), 0, now, float(value)))
         except (TypeError, ValueError):
             raise InvalidInput(f"The metric {key} is no number: {value!r}.", todo="Give a number.") from None
-    changes = {"status": status, "reason": reason, "ended_at": now if ended_at is None else ended_at}
+    flat, withheld = flatten_screened(params or {})
+    changes: dict[str, Any] = {"status": status, "reason": reason, "ended_at": now if ended_at is None else ended_at}
+    if withheld:
+        changes["details"] = {WITHHELD: {**found.details.get(WITHHELD, {}), **withheld}}
     return finish_plan(
         on.ground.mint,
         execution=found.rid,
         changes=changes,
-        params=as_rows(flatten(params or {})),
+        params=as_rows(flat),
         points=points,
         at=on.view.change,
     )
@@ -286,7 +293,7 @@ def plan_promote(on: Reading, *, execution: Rid | str, name: str | None = None) 
         raise InvalidInput(f"{found.name} is not a scratch run; it is kept already.")
     changes: dict[str, Any] = {"scratch": 0}
     if name is not None:
-        changes["name"] = clean_name(name, "run's name")
+        changes["name"] = clean_name(screen_words(name), "run's name")
     return Plan(
         id=on.mint()[0],
         verb="execution promote",

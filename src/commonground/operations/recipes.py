@@ -7,6 +7,7 @@ is run. An input is there if what is stored now is, byte for byte, what the exec
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from commonground.structure.environment import Environment
 from commonground.structure.lineage import USED, list_edges
 from commonground.structure.parameters import Plain, StoredParam, read_form
 from commonground.structure.references import pin
+from commonground.structure.screen import is_withheld
 from commonground.structure.versions import load_manifest
 
 _REMOVED = re.compile(r"\[removed: [^\]]+\]")
@@ -84,6 +86,10 @@ def read_recipe(on: Reading, *, execution: Rid | str, data: Sequence[str] = ()) 
         {},
     )
     facts = []
+    if withheld := [key for key, value in record.params.items() if is_withheld(json.dumps(value))]:
+        facts.append(
+            f"Not kept, because of what was in them: the parameters {', '.join(withheld)}. They are not compared."
+        )
     if not record.inputs:
         facts.append("No input is on record: data that was read past the catalogue would not be seen.")
     if state is not None and any(not item.tracked for item in state.not_kept):

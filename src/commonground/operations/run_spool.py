@@ -39,6 +39,7 @@ from commonground.store.spool import SpoolWriter, read
 from commonground.structure.lineage import USED
 from commonground.structure.metrics import Point
 from commonground.structure.parameters import Plain, StoredParam, find_seeds, read_form
+from commonground.structure.screen_told import WITHHELD
 
 SUFFIX = ".spool"
 OWNER = "run-"
@@ -109,6 +110,9 @@ class Gathered:
         """The plan that ends the execution; the same for the same `final`."""
         outputs = [*self.assets, *(final[name] for name in ("log", "cells") if final.get(name))]
         details = {**self.facts, **final.get("details", {})}
+        if WITHHELD in self.facts and self.start is not None:
+            early = self.start["args"]["execution"]["details"].get(WITHHELD, {})
+            details[WITHHELD] = {**early, **self.facts[WITHHELD]}
         if self.notes:
             details["holes"] = self.notes[:MOST_NOTES]
         changes: dict[str, Any] = {
@@ -287,7 +291,10 @@ def _take(found: Gathered, kind: str, payload: dict[str, Any]) -> None:
         case "asset":
             found.assets.append(payload)
         case "fact":
+            known = found.facts.get(WITHHELD, {})
             found.facts.update(payload)
+            if known:
+                found.facts[WITHHELD] = {**known, **payload.get(WITHHELD, {})}
         case "values":
             found.values.append(payload)
         case "close":

@@ -27,8 +27,11 @@ from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.structure.column_types import read_text
+from commonground.structure.screen_told import screen_words
 
 ATTEMPTS = 10
+WORDS = ("description", "reason", "basis")
+"""Arguments that are sentences for others to read, at whatever verb."""
 
 
 class Session:
@@ -49,6 +52,7 @@ class Session:
         """What a write verb would do."""
         declared = get_verb(verb)
         check_arguments(declared, args)
+        args |= {name: screen_words(args[name]) for name in WORDS if isinstance(args.get(name), str)}
         with self.reading() as on:
             plan: Plan = _function(declared, "plan")(on, **args)
         return plan
@@ -92,6 +96,7 @@ class Session:
         why = why or plan.why
         if why is not None:
             read_text(why)
+            why = screen_words(why)
         if plan.nothing:
             return Committed(plan, None)
         done = None if new else self._done(plan)

@@ -22,6 +22,7 @@ _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----
 _KEY_ENDS = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _LONGEST_KEY = 20_000
 _KEY_LINE = re.compile(r"[+\- >|#\"'\t]*[A-Za-z0-9+/=\\\"', :-]{8,}$")
+_MARK = re.compile(r"\[removed: ([^\]\n]{1,60})\]")
 _FLAG = re.compile(r"(?:--?|\+{1,2})?(?P<name>[A-Za-z][\w.\-]{0,100})(?P<value>=.*)?", re.DOTALL)
 _SECRET_FLAG = re.compile(
     r"(?i)(?:pass(?:word|wort|wd|phrase|code)?|pwd|secret|credentials?|token|dsn|conn(?:ection)?[_-]?str(?:ing)?"
@@ -66,10 +67,25 @@ def screen(text: str) -> Screened:
         line += text.count("\n", done, start)
         counts[line, kind] += 1
         ends = text.count("\n", start, end)
-        pieces += [text[done:start], f"[removed: {kind}]", "\n" * ends]
+        pieces += [text[done:start], mark(kind), "\n" * ends]
         line, done = line + ends, end
     pieces.append(text[done:])
     return Screened("".join(pieces), tuple(Removal(kind, at, n) for (at, kind), n in sorted(counts.items())))
+
+
+def mark(kind: str) -> str:
+    """What stands in the place of something that was taken out."""
+    return f"[removed: {kind}]"
+
+
+def kinds_in(text: str) -> str:
+    """What was taken out of a text, by the marks that are left."""
+    return ", ".join(dict.fromkeys(_MARK.findall(text)))
+
+
+def is_withheld(value: object) -> bool:
+    """Whether something was taken out of a value before it was kept."""
+    return isinstance(value, str) and _MARK.search(value) is not None
 
 
 def screen_argv(arguments: Sequence[str]) -> list[str]:
@@ -95,7 +111,7 @@ def screen_argv(arguments: Sequence[str]) -> list[str]:
 def _screen_value(name: str, value: str) -> str:
     """The value of a named argument, whole or removed."""
     if _SECRET_FLAG.search(name) and not re.fullmatch(r"[\d.]{0,6}|(?i:true|false|none|null)", value):
-        return "[removed: secret]"
+        return mark("secret")
     alone = screen(value)
     if alone.removed:
         return alone.text

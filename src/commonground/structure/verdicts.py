@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from commonground.structure.screen import is_withheld
+
 TOLERANCE: Final = 1e-9
 ENOUGH: Final = 2
 MOST_NAMED: Final = 20
@@ -169,14 +171,18 @@ class Verdict:
 
 
 def compare_conditions(old: Conditions, new: Conditions) -> tuple[tuple[AxisDifference, ...], tuple[str, ...]]:
-    """The axes on which two runs differ, and those that cannot be compared because one side is not on record."""
+    """The axes on which two runs differ, and those that cannot be compared because something is not on record."""
     differing, unknown = [], []
     for axis in AXES:
         before, after = old.get(axis), new.get(axis)
         if before is None or after is None:
             unknown.append(axis)
             continue
-        names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        every = before.keys() | after.keys()
+        withheld = {name for name in every if is_withheld(before.get(name)) or is_withheld(after.get(name))}
+        if withheld:
+            unknown.append(axis)
+        names = sorted(name for name in every - withheld if before.get(name) != after.get(name))
         if names:
             items = tuple((name, before.get(name), after.get(name)) for name in names[:MOST_NAMED])
             differing.append(AxisDifference(axis, items, len(names)))

@@ -35,8 +35,9 @@ from commonground.operations.inputs import Pin
 from commonground.operations.output_log import OutputLog, cells_asset, log_asset
 from commonground.operations.session import Session
 from commonground.structure.execution_states import Status
-from commonground.structure.parameters import LONGEST_KEY, as_rows, flatten
+from commonground.structure.parameters import LONGEST_KEY, as_rows
 from commonground.structure.screen import screen
+from commonground.structure.screen_told import WITHHELD, KeyNames, flatten_screened
 
 LONGEST_REASON = 500
 _current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("commonground_run", default=None)
@@ -70,6 +71,7 @@ class Run:
         self._keep_output = keep_output
         self._begun: Begun | None = None
         self._last_step = -1
+        self._metrics = KeyNames()
         self._owner = self._sid = 0
         self._ended = False
         self._inputs: dict[str, RunInput] = {}
@@ -225,7 +227,10 @@ class Run:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record more parameters; one on record already keeps its first value. Raises InvalidInput for objects."""
-        self._state.writer.append(run_spool.PARAMS, {"rows": as_rows(flatten(params))})
+        flat, withheld = flatten_screened(params)
+        self._state.writer.append(run_spool.PARAMS, {"rows": as_rows(flat)})
+        if withheld:
+            self._state.writer.append(run_spool.FACT, {WITHHELD: withheld})
 
     # ------------------------------------------------------------ what comes out
 
@@ -239,9 +244,8 @@ class Run:
             self._last_step = step
             numbers = {}
             for key, value in values.items():
-                numbers[key if type(key) is str and len(key) <= LONGEST_KEY else str(key)[:LONGEST_KEY]] = (
-                    value if type(value) is float else float(value)
-                )
+                name = key if type(key) is str and len(key) <= LONGEST_KEY else str(key)[:LONGEST_KEY]
+                numbers[self._metrics.clean(name)] = value if type(value) is float else float(value)
             record = {"s": step, "a": time.time_ns() // 1000, "v": numbers}
             self._begun.writer.append(run_spool.METRIC, record)
         except Exception as error:  # noqa: BLE001 - a metric must never end a training

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from commonground.operations.session import Session
 from commonground.store.processes import host_name
 from commonground.structure.execution_states import Status
 from commonground.structure.names import clean_name
-from commonground.structure.parameters import as_rows, find_seeds, flatten
+from commonground.structure.parameters import Plain, as_rows, find_seeds
+from commonground.structure.screen import kinds_in
+from commonground.structure.screen_told import WITHHELD, flatten_screened, screen_plain, screen_words
 
 PATIENCE_S = 60
 OUT_OF_REACH = (StorageError, OSError)
@@ -75,6 +77,7 @@ def begin(session: Session, asked: Asked, captured: Captured) -> Begun:
     """
     standing = ranks.find_standing(os.environ)
     spools = spool_folder(session)
+    asked = _screened(asked)
     parent = asked.parent
     launcher = ranks.launched(os.environ, session.ground.facts["study"])
     if launcher is not None and parent is None:
@@ -89,6 +92,20 @@ def begin(session: Session, asked: Asked, captured: Captured) -> Begun:
     if launcher is None and not standing.alone and parent is None:
         rid, parent, array = _in_a_job(session, asked, captured, spools, standing, rid)
     return _start(session, asked, captured, rid, parent, spools, standing, array)
+
+
+def _screened(asked: Asked) -> Asked:
+    """What was asked for as it may be kept; parameters are looked at when they are read."""
+    intent = screen_words(asked.intent) if asked.intent else asked.intent
+    name = screen_words(asked.name) if asked.name else asked.name
+    told = {"intent": kinds_in(intent or "")} if intent != asked.intent else {}
+    told |= {"name": kinds_in(name or "")} if name != asked.name else {}
+    return replace(asked, intent=intent, name=name, details=_with_withheld(screen_plain(asked.details), told))
+
+
+def _with_withheld(details: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
+    """Details that also say what was not kept."""
+    return {**details, WITHHELD: {**details.get(WITHHELD, {}), **told}} if told else dict(details)
 
 
 def spool_folder(session: Session) -> Path:
@@ -113,7 +130,7 @@ def _join(
 
     What is asked for here is added to it.
     """
-    flat = flatten(asked.params)
+    flat, withheld = flatten_screened(asked.params)
     name = f"joined-{os.getpid()}" if before is None else f"{before.stem}-on-{len(list(folder.iterdir()))}"
     writer = run_spool.RunWriter(folder / f"{name}{run_spool.SUFFIX}", execution=rid)
     _opened.add(writer.path)
@@ -127,7 +144,7 @@ def _join(
                 writer.append(run_spool.EDGE, {"edge": used_edge(edge, rid, pin), "files": []})
     if flat:
         writer.append(run_spool.PARAMS, {"rows": as_rows(flat)})
-    facts = {**standing.facts(), **dict(asked.details)}
+    facts = {**standing.facts(), **_with_withheld(asked.details, withheld)}
     if asked.intent:
         facts["intent"] = asked.intent
     if asked.name:
@@ -197,10 +214,11 @@ def _start(
     array: dict[str, Any] | None = None,
 ) -> Begun:
     problem: CommonGroundError | None = None
-    flat: dict[str, Any] = {}
+    flat: dict[str, Plain] = {}
     pins: list[Pin] = []
     try:
-        flat = flatten(asked.params)
+        flat, withheld = flatten_screened(asked.params)
+        asked = replace(asked, details=_with_withheld(asked.details, withheld))
         pins = repeating.resolve_inputs(session, asked.inputs)
     except CommonGroundError as error:
         problem = error
@@ -208,7 +226,7 @@ def _start(
     fields = {
         **_describe(session, asked, captured, rid, standing),
         "status": str(Status.FAILED if problem else Status.RUNNING),
-        "reason": f"It could not start: {problem.what}" if problem else None,
+        "reason": f"It could not start: {screen_words(problem.what)}" if problem else None,
         "parent": parent,
         "seed": json.dumps(seeds, sort_keys=True) if (seeds := find_seeds(flat)) else None,
         "started_at": now,
@@ -228,16 +246,7 @@ def _start(
     )
     writer = run_spool.RunWriter(folder / f"{run_spool.OWNER}{os.getpid()}{run_spool.SUFFIX}", execution=rid)
     _opened.add(writer.path)
-    start = {
-        "plan": plan.id,
-        "at": plan.at,
-        "args": plan.args,
-        "why": asked.intent,
-        "made_at": now,
-        "files": [Path(path).name for path in plan.payload["files"]],
-        "array": array,
-    }
-    writer.append(run_spool.START, start)
+    writer.append(run_spool.START, _start_record(plan, asked.intent, now, array))
     delivered = _deliver(session, plan, asked.intent, now, array)
     if delivered:
         captured.delivered(spools)
@@ -246,6 +255,19 @@ def _start(
         raise problem
     found = {pin.name: (pin, edge) for pin, edge in zip(pins, edges, strict=True)}
     return Begun(rid, folder, writer, owner=True, pins=found, delivered=delivered)
+
+
+def _start_record(plan: Plan, why: str | None, made_at: int, array: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the spool says of the start."""
+    return {
+        "plan": plan.id,
+        "at": plan.at,
+        "args": plan.args,
+        "why": why,
+        "made_at": made_at,
+        "files": [Path(path).name for path in plan.payload["files"]],
+        "array": array,
+    }
 
 
 def _describe(session: Session, asked: Asked, captured: Captured, rid: Rid, standing: ranks.Standing) -> dict[str, Any]:

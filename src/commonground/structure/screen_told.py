@@ -1,0 +1,138 @@
+"""The screen for what a run is told on purpose: parameters, the names of metrics, and words such as its intent.
+
+A parameter is withheld if its name says that it is a secret (`password`, `hub_token`, `db.api_key`), whatever it holds,
+or if the screen knows what is in it. What is left is a text with the mark `[removed: KIND]`: it is a parameter that was
+given and not kept, and two of them are not known to be the same. Numbers are looked at only beside their names, and
+seeds are never withheld. Names are screened as well; two that become the same are numbered.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from commonground.structure.parameters import SEEDS, Plain, flatten
+from commonground.structure.screen import kinds_in, mark, screen
+
+WITHHELD: Final = "withheld"
+"""Under this name the details of an execution say what was not kept: the place, and what kind of thing it was."""
+_STRONG: Final = (
+    r"pass(?:word|wort|wd|phrase|code)|pwd|secret|credential|(?:conn(?:ection)?[_-]?str(?:ing)?)|dsn"
+    r"|(?:api|access|account|auth|private|secret|license|storage|encryption|signing)[_-]?key"
+    r"|(?:access|auth|refresh|bearer|api|session|bot|oauth|personal|security|hub|hf|user|login)[_-]?token"
+)
+# The pieces of a text that a model reads are called tokens too: pad_token, max_tokens.
+_WHOLE_NAME: Final = re.compile(rf"(?i)(?:.*(?<![a-z]))?(?:{_STRONG})s?(?:[_-]?\d{{1,3}})?")
+_LAST_NAME: Final = re.compile(rf"(?i)(?:.*(?:{_STRONG})|pass|token)s?(?:[_-]?\d{{1,3}})?")
+_HARMLESS: Final = re.compile(r"[\d.]{0,6}|(?i:true|false|none|null)")
+_SHOWN: Final = 1000
+
+
+@functools.lru_cache(maxsize=256)
+def screen_words(text: str) -> str:
+    """Words without the secrets and identifiers that are in them."""
+    return screen(text).text
+
+
+def screen_plain(value: Any) -> Any:  # noqa: ANN401 - plain data of any form
+    """Plain data whose texts, names among them, have been through the screen."""
+    if isinstance(value, str):
+        return screen_words(value)
+    if isinstance(value, Mapping):
+        return {screen_words(str(key)): _beside(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [screen_plain(inner) for inner in value]
+    return value
+
+
+def flatten_screened(params: Mapping[str, Any]) -> tuple[dict[str, Plain], dict[str, str]]:
+    """Parameters as plain values with dotted keys, screened, and what was withheld; raises InvalidInput for objects."""
+    return screen_params(flatten(params))
+
+
+def screen_params(params: Mapping[str, Plain]) -> tuple[dict[str, Plain], dict[str, str]]:
+    """Flat parameters without what must not be kept, and for each that was withheld the kind of thing that it was."""
+    if not params or not _anything(params):
+        return dict(params), {}
+    names = KeyNames()
+    clean: dict[str, Plain] = {}
+    withheld: dict[str, str] = {}
+    for key, value in params.items():
+        name = names.clean(key)
+        clean[name] = _beside(key, value)
+        if clean[name] != value or name != key:
+            withheld[f"parameter {name}"] = kinds_in(f"{name} {clean[name]}")
+    return clean, withheld
+
+
+class KeyNames:
+    """Names as they may be kept, each looked at once; two that become the same are told apart by a number."""
+
+    def __init__(self) -> None:
+        self._clean: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def clean(self, key: str) -> str:
+        """The name that is kept for this one."""
+        known = self._clean.get(key)
+        if known is not None:
+            return known
+        name = found = screen(key).text
+        number = 2
+        while name != key and name in self._taken:
+            name, number = f"{found} {number}", number + 1
+        self._taken.add(name)
+        self._clean[key] = name
+        return name
+
+
+def _anything(params: Mapping[str, Plain]) -> bool:
+    """Whether there may be something to withhold: all parameters in one look, which is what most runs need."""
+    lines: list[str] = []
+    for key, value in params.items():
+        if _is_secret(key) and not _is_harmless(value):
+            return True
+        lines.append(f"{_in_words(key)}: {value}")
+        lines.extend((key, str(value)))
+    return bool(screen("\n".join(lines)).removed)
+
+
+def _beside(key: str, value: Any) -> Any:  # noqa: ANN401 - plain data of any form
+    """The value of something with this name, whole, without a part of it, or not at all."""
+    if _is_secret(key) and not _is_harmless(value):
+        return mark("secret")
+    if isinstance(value, bool) or value is None or key.rpartition(".")[2].lower() in SEEDS:
+        return value
+    if isinstance(value, (int, float)):
+        # A number may be a record number; alone it may as well be anything else.
+        return mark(kind) if (kind := _kind_beside(key, str(value))) else value
+    if isinstance(value, str):
+        alone = screen(value)
+        if alone.removed:
+            return alone.text
+        return mark(kind) if (kind := _kind_beside(key, value)) else value
+    return screen_plain(value)
+
+
+def _kind_beside(key: str, text: str) -> str | None:
+    prefix = f"{_in_words(key)}: "
+    found = screen(prefix + text[:_SHOWN])
+    return found.removed[0].kind if found.removed and found.text.startswith(prefix) else None
+
+
+def _in_words(key: str) -> str:
+    return key.replace("-", " ").replace("_", " ").replace(".", " ")
+
+
+def _is_secret(key: str) -> bool:
+    """Whether a name says that what it holds is a secret: its last part, or one that holds nothing else."""
+    *before, last = key.split(".")
+    return _LAST_NAME.fullmatch(last) is not None or any(_WHOLE_NAME.fullmatch(part) for part in before)
+
+
+def _is_harmless(value: Any) -> bool:  # noqa: ANN401 - plain data of any form
+    if value is None or isinstance(value, (bool, float)):
+        return True
+    return _HARMLESS.fullmatch(str(value)) is not None or value in ([], {})
