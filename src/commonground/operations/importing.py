@@ -186,8 +186,22 @@ def _with_source(on: Reading, plan: Plan, found: SortedOut, draft: TableDraft, s
         reads=plan.reads,
         effect=effect,
         payload={**plan.payload, "path": str(source)},
+        needs=_needs(plan),
         nothing=nothing,
     )
+
+
+def _needs(plan: Plan) -> dict[str, str]:
+    """What the import declares, by the verb that declares it."""
+    declares, extends = plan.args["declares"], plan.args["extends"]
+    if declares:
+        return {"type add": f"it declares the entity type {declares['type']['name']}"}
+    return {"type extend": f"it adds {name_columns(extends)}"} if extends else {}
+
+
+def name_columns(rows: Sequence[Mapping[str, Any]]) -> str:
+    """New columns in words."""
+    return f"{'columns' if len(rows) > 1 else 'the column'} {', '.join(row['name'] for row in rows)}"
 
 
 def _links(links: Mapping[str, str] | Sequence[str], known: Mapping[str, EntityType]) -> dict[str, str]:

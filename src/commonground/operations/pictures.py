@@ -13,6 +13,8 @@ from commonground.exchange import picture_folders
 from commonground.exchange.picture_folders import PictureDraft
 from commonground.identity import Rid
 from commonground.operations.entities import NewColumn, describe_columns
+from commonground.operations.features import note_merged
+from commonground.operations.importing import name_columns
 from commonground.operations.plans import Plan, Reading
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
@@ -76,8 +78,10 @@ def plan_pictures(
             "there already": draft.rows - len(rows),
             "left over": draft.unmatched_count,
             "to": f"{kind.name}.{column}",
+            **note_merged(on, kind, keys),
         },
         payload={"assets": rows, "states": states, "files": [str(folder / str(table["path"][row])) for row in fresh]},
+        needs={"type extend": f"it adds {name_columns(extends)}"} if extends else {},
         nothing=not rows,
     )
 
@@ -103,6 +107,16 @@ def _check_keys(kind: EntityType, paths: Sequence[Any], keys: Sequence[str], fou
             f"{len(missing)} pictures belong to nothing that is here.",
             faults=[*missing[:SHOWN], *more],
             todo=f"Import the {kind.name} first, or say which fields name it: --key.",
+        )
+    lead: dict[Rid, list[str]] = {}
+    for path, name in zip(paths, keys, strict=True):
+        lead.setdefault(found[name], []).append(f"{path} ({name})")
+    if twice := [" and ".join(same) for same in lead.values() if len(same) > 1]:
+        more = [f"... and {len(twice) - SHOWN} more"] if len(twice) > SHOWN else []
+        raise InvalidInput(
+            f"{len(twice)} {kind.name} would get more than one picture.",
+            faults=[*twice[:SHOWN], *more],
+            todo='Name them apart, --key "{patient}-{scan}"; of a merged duplicate and its successor keep one.',
         )
 
 

@@ -82,6 +82,8 @@ class Plan:
     stands there stays when a row is erased, and the row could be guessed from it."""
     why: str | None = None
     """The reason, where the arguments say it; one that is given with the commit goes first."""
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """What it does besides, as words, by the verb that would do it alone, and whose role it therefore needs too."""
     nothing: bool = False
     """Whether everything is already as it should be, so that there is nothing to commit."""
 

@@ -88,6 +88,7 @@ def plan_readings(
         },
         bulk=tuple(bulk),
         payload={"path": str(source)},
+        needs={"feature add": f"it declares {', '.join(row['name'] for row in declared)}"} if declared else {},
         nothing=nothing,
     )
 

@@ -93,6 +93,8 @@ class Session:
         """
         verb = get_verb(plan.verb)
         self._check_role(verb)
+        self._check_needs(plan)
+        self._check_judge(verb)
         why = why or plan.why
         if why is not None:
             read_text(why)
@@ -173,6 +175,31 @@ class Session:
             raise NotAllowed(
                 f"`{verb.name}` needs the role {needed.name.lower()}; yours is {self.role.name.lower()}.",
                 todo="Ask an owner of the study: `cg person list` names them.",
+            )
+
+    def _check_needs(self, plan: Plan) -> None:
+        """Raise NotAllowed if a plan does besides what needs a greater role by itself."""
+        refused = [
+            (words, verb.name, needed)
+            for name, words in plan.needs.items()
+            for verb in (get_verb(name),)
+            if self.role < (needed := Role[verb.role.upper()])
+        ]
+        if refused:
+            needed = max(needed for _, _, needed in refused)
+            raise NotAllowed(
+                f"This `{plan.verb}` needs the role {needed.name.lower()}; yours is {self.role.name.lower()}.",
+                faults=[f"{words}, as `{name}` does" for words, name, _ in refused],
+                todo=f"Ask a {needed.name.lower()} of the study to declare that, or to do this: `cg person list`.",
+            )
+
+    def _check_judge(self, verb: Verb) -> None:
+        """Raise NotAllowed if an agent would give a person's judgement."""
+        if verb.judges and (self.actor.agent or self.actor.on_behalf is not None):
+            raise NotAllowed(
+                f"`{verb.name}` is a person's own judgement, and this session is an agent's"
+                f" ({self.actor.agent or 'it acts on behalf of somebody'}).",
+                todo="Prepare it (`--dry-run` shows what it would do), and let the person say it in their own session.",
             )
 
 

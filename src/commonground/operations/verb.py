@@ -49,5 +49,7 @@ class Verb:
     """Whether something remains to be done after the change, which may be repeated: `finish_erase`."""
     states: bool = False
     """Whether it says how things shall be, so that after a conflict it is simply planned anew."""
+    judges: bool = False
+    """Whether it is a person's own judgement, which no agent gives for them; to prepare it is open to everybody."""
     sweeps: bool = False
     """Whether it takes away what any other plan may name: `recheck_erase` looks again, under the lock, at its reach."""

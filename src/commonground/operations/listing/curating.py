@@ -240,6 +240,7 @@ VERBS: tuple[Verb, ...] = (
         "Settle what readers disagree on; their readings stay.",
         "contributor",
         writes=True,
+        judges=True,
         params=(
             Param("feature", "The feature, as malignancy or Nodule.malignancy.", required=True, positional=True),
             Param("keys", "The key of an entity.", many=True, required=True),
