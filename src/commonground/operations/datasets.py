@@ -228,8 +228,7 @@ def _members(
         rids = np.unique(np.array(list(found.values()), dtype=np.int64))
     else:
         rids = np.unique(np.asarray(given, dtype=np.int64))
-        known = np.array(entities.list_entities(on.view, kind)["rid"], dtype=np.int64)
-        lost = np.setdiff1d(rids, known)
+        lost = np.setdiff1d(rids, entities.list_rids(on.view, kind))
         if len(lost):
             raise NotFound(f"{len(lost)} of the ids are no {kind.name}.")
     return np.full(len(rids), kind.rid, dtype=np.int64), rids

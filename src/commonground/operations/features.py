@@ -154,7 +154,7 @@ def plan_annotate(
             "new readers": len(new_slots),
             **note_given(on, kind, one, keys or (), values),
         },
-        bulk=(Bulk(batch, one.table.name, one.rid, columns, origin),),
+        bulk=(Bulk(batch, one.table.name, one.rid, features.in_entity_order(columns), origin),),
     )
 
 
@@ -286,8 +286,8 @@ def _entities(
         return name_entities(on, kind, keys)
     rids = np.array([] if given is None else given, dtype=np.int64)
     # Beyond some thousands one scan is quicker than many look-ups.
-    listed = entities.list_entities(on.view, kind, None if len(rids) > 5_000 else rids.tolist())["rid"]  # noqa: PLR2004 - said above
-    unknown = ~np.isin(rids, np.array(listed, dtype=np.int64))
+    listed = entities.list_rids(on.view, kind, None if len(rids) > 5_000 else rids.tolist())  # noqa: PLR2004 - said above
+    unknown = ~np.isin(rids, listed)
     if unknown.any():
         raise NotFound(f"{int(unknown.sum())} of the ids are no {kind.name}.")
     return rids

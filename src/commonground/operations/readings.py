@@ -138,7 +138,7 @@ def _new_readings(
         "rater": raters[rows[fresh]],
         "reason": [reasons[i] for i in fresh],
     }
-    return [Bulk(on.mint()[0], one.table.name, one.rid, new, origin)]
+    return [Bulk(on.mint()[0], one.table.name, one.rid, features.in_entity_order(new), origin)]
 
 
 def stage_readings(ground: Ground, plan: Plan) -> None:

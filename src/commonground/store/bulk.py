@@ -1,4 +1,4 @@
-"""Rows into a table, many at a time, by each engine's fastest safe way: executemany on SQLite, COPY on PostgreSQL.
+"""Rows into a table, many at a time, by each engine's fastest safe way: long INSERTs on SQLite, COPY on PostgreSQL.
 
 Numbers go to PostgreSQL in its binary form of COPY (https://www.postgresql.org/docs/current/sql-copy.html): a row is
 the number of its columns (2 bytes), then of each column the length (4 bytes; -1 for null) and the bytes, big endian.
@@ -17,6 +17,8 @@ import sqlalchemy as sa
 from commonground.store.faults import point
 
 COPY_FROM = 50
+TOGETHER = 50
+"""So many rows go to SQLite in one statement: it costs a third less than a statement for each."""
 _BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
 _NULL = -1
@@ -51,7 +53,10 @@ def insert_cells(
     """Insert columns of equal length; `constants` as in `insert_rows`."""
     rows = len(next(iter(cells.values())).values)
     arrays = all(isinstance(one.values, np.ndarray) for one in cells.values())
-    if connection.dialect.name == "sqlite" or not arrays or rows < COPY_FROM:
+    if connection.dialect.name == "sqlite" and rows >= TOGETHER:
+        _insert_together(connection, table, cells, rows, constants)
+        return
+    if not arrays or rows < COPY_FROM:
         tuples = list(zip(*(one.as_list() for one in cells.values()), strict=True))
         insert_rows(connection, table, list(cells), tuples, constants)
         return
@@ -61,6 +66,35 @@ def insert_cells(
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(statement.replace("%%", "%")) as copy:
         copy.write(_BEGIN + _binary(list(cells.values()), [value for _, value in constants], rows) + _END)
+
+
+def _insert_together(
+    connection: sa.Connection,
+    table: sa.Table,
+    cells: Mapping[str, Cells],
+    rows: int,
+    constants: Sequence[tuple[str, int | None]],
+) -> None:
+    """Insert columns into SQLite, many rows in one statement."""
+    point("database.write")
+    block = np.empty((rows, len(cells)), dtype=object)
+    for place, one in enumerate(cells.values()):
+        block[:, place] = one.values
+        if one.missing is not None:
+            block[one.missing, place] = None
+    columns = (*cells, *(name for name, _ in constants))
+    row = ", ".join([*"?" * len(cells), *_literals([value for _, value in constants])])
+    driver: Any = connection.connection.driver_connection
+    last = rows - rows % TOGETHER
+    for part, together in ((block[:last], TOGETHER), (block[last:], 1)):
+        statement = (
+            f"INSERT INTO {_target(table, columns, connection.dialect)} VALUES {', '.join([f'({row})'] * together)}"
+        )
+        driver.executemany(statement, part.reshape(-1, len(cells) * together).tolist())
+
+
+def _literals(values: Sequence[int | None]) -> list[str]:
+    return ["NULL" if value is None else str(int(value)) for value in values]
 
 
 def _binary(cells: Sequence[Cells], constants: Sequence[int | None], rows: int) -> bytes:
@@ -104,8 +138,7 @@ def insert_rows(
     if len(rows) < COPY_FROM:
         connection.exec_driver_sql(_inserting(table, columns, connection.dialect), [(*row, *values) for row in rows])
     elif connection.dialect.name == "sqlite":
-        literals = ["NULL" if value is None else str(int(value)) for value in values]
-        marks = ", ".join([*"?" * len(names), *literals])
+        marks = ", ".join([*"?" * len(names), *_literals(values)])
         connection.exec_driver_sql(
             f"INSERT INTO {_target(table, columns, connection.dialect)} VALUES ({marks})", list(rows)
         )

@@ -1,4 +1,8 @@
-"""Bulk rows into arrays, a chunk at a time: memory holds the arrays, and one chunk of rows."""
+"""Bulk rows into arrays, a chunk at a time: memory holds the arrays, and one chunk of rows.
+
+Of a large batch only what differs from row to row is fetched: often all rows of a batch have one rater, and none a
+reason. That a column is the same in all rows the database finds out much faster than its cells become Python objects.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,24 @@ from commonground.store.view import View
 
 CHUNK = 50_000
 NAMED_BATCHES = 400
+LARGE = 5_000
+"""From so many rows on a batch is asked for what is the same in all of them."""
 Array = np.ndarray[Any, Any]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+
+_DTYPES: dict[str, Any] = {"int": np.int64, "real": np.float64, "text": object}
+
+
+@dataclass(frozen=True, slots=True)
+class _Same:
+    """One value in all rows of a chunk."""
+
+    value: Any
+    rows: int
+
+
+_Cells = Sequence[Any] | _Same
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +66,30 @@ def read_bulk(view: View, table: sa.Table, subjects: Sequence[Rid], names: Seque
     types = {name: schema.field_type(table.c[name]) for name in names}
     chunks: dict[str, list[Array]] = {name: [] for name in ("batch", "ordinal", *names)}
     gaps: dict[str, list[Array]] = {name: [] for name in names}
-    for rows in _chunks(view, table, known, names):
-        cells = list(zip(*rows, strict=True))
-        chunks["batch"].append(np.array(cells[0], dtype=np.int64))
-        chunks["ordinal"].append(np.array(cells[1], dtype=np.int64))
-        for name, given in zip(names, cells[2:], strict=True):
-            values, missing = _array(given, types[name])
+    for cells in _chunks(view, table, headers, names):
+        for name in ("batch", "ordinal"):
+            chunks[name].append(_array(cells[name], "int")[0])
+        for name in names:
+            values, missing = _array(cells[name], types[name])
             chunks[name].append(values)
             gaps[name].append(missing)
     batch, ordinal = _joined(chunks["batch"], "int"), _joined(chunks["ordinal"], "int")
-    keep = _living(view, known, batch, ordinal)
-    order = keep[np.lexsort((ordinal[keep], batch[keep]))]
-    places = np.searchsorted(known, batch[order])
+    rows = _living(view, known, batch, ordinal)
+    if not _ascending(batch[rows], ordinal[rows]):
+        rows = rows[np.lexsort((ordinal[rows], batch[rows]))]
+    places = np.searchsorted(known, batch[rows])
 
     def of_header(pick: Callable[[Any], int | None]) -> Ints:
         return np.array([pick(row) or 0 for row in headers], dtype=np.int64)[places]
 
     return BulkRows(
-        batch[order],
-        ordinal[order],
+        batch[rows],
+        ordinal[rows],
         of_header(lambda row: row.subject),
         of_header(lambda row: row.origin),
         of_header(lambda row: row.since),
-        {name: _joined(chunks[name], types[name])[order] for name in names},
-        {name: (np.concatenate(gaps[name]) if gaps[name] else np.empty(0, np.bool_))[order] for name in names},
+        {name: _joined(chunks.pop(name), types[name])[rows] for name in names},
+        {name: (np.concatenate(gaps[name]) if gaps[name] else np.empty(0, np.bool_))[rows] for name in names},
     )
 
 
@@ -90,17 +110,61 @@ def _headers(view: View, table: sa.Table, subjects: Sequence[Rid]) -> list[Any]:
     return sorted(found, key=lambda row: row.rid)
 
 
-def _chunks(view: View, table: sa.Table, known: Ints, names: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
+def _chunks(view: View, table: sa.Table, headers: Sequence[Any], names: Sequence[str]) -> Iterator[dict[str, _Cells]]:
+    """The rows of batches column by column, a chunk at a time."""
     quote = view.connection.dialect.identifier_preparer.quote
-    columns = ", ".join(quote(name) for name in ("batch", "ordinal", *names))
+    small = [row.rid for row in headers if row.rows < LARGE]
     # Whole numbers from our own tables stand in the statement: binding a million of them is what would be slow.
-    for start in range(0, len(known), NAMED_BATCHES):
-        listed = ", ".join(str(int(rid)) for rid in known[start : start + NAMED_BATCHES])
-        statement = f"SELECT {columns} FROM {quote(table.name)} WHERE batch IN ({listed})"
-        with _cursor(view.connection) as cursor, without_collection():
-            cursor.execute(statement)
-            while rows := cursor.fetchmany(CHUNK):
-                yield rows
+    for start in range(0, len(small), NAMED_BATCHES):
+        listed = ", ".join(str(int(rid)) for rid in small[start : start + NAMED_BATCHES])
+        wanted = ("batch", "ordinal", *names)
+        columns = ", ".join(map(quote, wanted))
+        for rows in _fetch(view, f"SELECT {columns} FROM {quote(table.name)} WHERE batch IN ({listed})"):
+            yield dict(zip(wanted, zip(*rows, strict=True), strict=True))
+    for header in headers:
+        if header.rows >= LARGE:
+            yield from _chunks_of_large(view, table, header, names)
+
+
+def _chunks_of_large(view: View, table: sa.Table, header: Any, names: Sequence[str]) -> Iterator[dict[str, _Cells]]:  # noqa: ANN401 - a row of the headers
+    quote = view.connection.dialect.identifier_preparer.quote
+    rows, same = _same(view, table, header.rid, names)
+    # SQLite reads its key in order for nothing; PostgreSQL would sort. Erased rows leave gaps.
+    counted = rows == header.rows and view.connection.dialect.name == "sqlite"
+    wanted = [*([] if counted else ["ordinal"]), *(name for name in names if name not in same)]
+    columns = ", ".join(map(quote, wanted)) or "NULL"
+    order = " ORDER BY ordinal" if counted else ""
+    first = 0
+    for part in _fetch(view, f"SELECT {columns} FROM {quote(table.name)} WHERE batch = {int(header.rid)}{order}"):
+        cells: dict[str, _Cells] = dict(zip(wanted, zip(*part, strict=True), strict=bool(wanted)))
+        cells["batch"] = _Same(header.rid, len(part))
+        if counted:
+            cells["ordinal"] = range(first, first + len(part))
+        first += len(part)
+        yield cells | {name: _Same(value, len(part)) for name, value in same.items()}
+
+
+def _same(view: View, table: sa.Table, batch: Rid, names: Sequence[str]) -> tuple[int, dict[str, Any]]:
+    """The number of a batch's rows, and the columns in which all rows have one value, with that value."""
+    own = table.c.batch == batch
+    ends = [
+        view.first(sa.select(*(table.c[name] for name in names)).where(own).order_by(by).limit(1))
+        for by in (table.c.ordinal, table.c.ordinal.desc())
+    ]
+    if ends[0] is None or ends[1] is None:
+        return 0, {}
+    likely = {name: ends[0]._mapping[name] for name in names if ends[0]._mapping[name] == ends[1]._mapping[name]}  # noqa: SLF001 - SQLAlchemy's public name for it
+    others = [sa.func.count().filter(table.c[name].is_distinct_from(value)) for name, value in likely.items()]
+    counting = sa.select(sa.func.count(), *others).where(own)
+    rows, *counts = view.connection.execute(counting).one()
+    return rows, {name: value for (name, value), other in zip(likely.items(), counts, strict=True) if not other}
+
+
+def _fetch(view: View, statement: str) -> Iterator[list[tuple[Any, ...]]]:
+    with _cursor(view.connection) as cursor, without_collection():
+        cursor.execute(statement)
+        while rows := cursor.fetchmany(CHUNK):
+            yield rows
 
 
 @contextlib.contextmanager
@@ -113,12 +177,18 @@ def _cursor(connection: sa.Connection) -> Iterator[Any]:
         cursor.close()
 
 
-def _array(given: Sequence[Any], kind: str) -> tuple[Array, Array]:
+def _array(given: _Cells, kind: str) -> tuple[Array, Array]:
+    if isinstance(given, _Same):
+        nothing = {"text": None, "real": 0.0, "int": 0}[kind]
+        values = np.full(given.rows, nothing if given.value is None else given.value, dtype=_DTYPES[kind])
+        return values, np.full(given.rows, given.value is None)
     if kind == "text":
         values = np.empty(len(given), dtype=object)
         values[:] = given
         return values, np.fromiter((value is None for value in given), dtype=np.bool_, count=len(given))
-    dtype = np.float64 if kind == "real" else np.int64
+    dtype = _DTYPES[kind]
+    if isinstance(given, range):
+        return np.arange(given.start, given.stop), np.zeros(len(given), dtype=np.bool_)
     nothing = given.count(None)
     if not nothing:
         return np.array(given, dtype=dtype), np.zeros(len(given), dtype=np.bool_)
@@ -129,8 +199,12 @@ def _array(given: Sequence[Any], kind: str) -> tuple[Array, Array]:
 
 
 def _joined(parts: list[Array], kind: str) -> Array:
-    dtype: Any = {"int": np.int64, "real": np.float64, "text": object}[kind]
-    return np.concatenate(parts) if parts else np.empty(0, dtype=dtype)
+    return np.concatenate(parts) if parts else np.empty(0, dtype=_DTYPES[kind])
+
+
+def _ascending(batch: Ints, ordinal: Ints) -> bool:
+    later = batch[1:] > batch[:-1]
+    return bool((later | ((batch[1:] == batch[:-1]) & (ordinal[1:] > ordinal[:-1]))).all())
 
 
 def _living(view: View, known: Ints, batch: Array, ordinal: Array) -> Array:

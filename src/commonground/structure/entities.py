@@ -13,11 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
 from commonground.store import tables
+from commonground.store.bulk_reading import read_tuples
 from commonground.store.schema import Field, payload
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
@@ -213,17 +215,24 @@ def get_entity(view: View, kind: EntityType, rid: Rid) -> dict[str, Any]:
 
 def list_entities(view: View, kind: EntityType, rids: Sequence[Rid] | None = None) -> dict[str, list[Any]]:
     """All living entities of a type, or those with these rids, column by column (`rid`, `key`, places), by rid."""
-    table = get_table(view, kind)
     names = ["rid", KEY, *(column.place for column in kind.columns)]
-    columns = [table.c[name] for name in names]
-    statement = sa.select(*columns).where(view.visible(table)).order_by(table.c.rid)
-    if rids is None:
-        rows: Iterable[Any] = view.rows(statement)
-    else:
-        parts = [list(rids[start : start + 500]) for start in range(0, len(rids), 500)]
-        rows = (row for part in parts for row in view.rows(statement.where(table.c.rid.in_(part))))
-    listed = list(zip(*rows, strict=True)) or [()] * len(names)
+    listed = list(zip(*_rows(view, kind, names, rids), strict=True)) or [()] * len(names)
     return {name: list(values) for name, values in zip(names, listed, strict=True)}
+
+
+def list_rids(view: View, kind: EntityType, rids: Sequence[Rid] | None = None) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The rids of all living entities of a type, or those of these rids that are, ascending."""
+    return np.array([row[0] for row in _rows(view, kind, ["rid"], rids)], dtype=np.int64)
+
+
+def _rows(view: View, kind: EntityType, names: Sequence[str], rids: Sequence[Rid] | None) -> Iterable[Any]:
+    """Columns of the living entities of a type, or of those with these rids, by rid."""
+    table = get_table(view, kind)
+    statement = sa.select(*(table.c[name] for name in names)).where(view.visible(table)).order_by(table.c.rid)
+    if rids is None:
+        return read_tuples(view, statement)
+    parts = [list(rids[start : start + 500]) for start in range(0, len(rids), 500)]
+    return (row for part in parts for row in view.rows(statement.where(table.c.rid.in_(part))))
 
 
 def resolve_alias(view: View, rid: Rid) -> Rid:

@@ -16,8 +16,10 @@ SHOWN = 10
 
 def check_pointed(view: View, name: str, holds: Holds, values: Sequence[Rid | None]) -> None:
     """Raise InvalidInput if an id in a column of files or links leads to no file or no living entity."""
+    if holds not in {Holds.ASSET, Holds.LINK}:
+        return
     wanted = sorted({value for value in values if value is not None})
-    if not wanted or holds not in {Holds.ASSET, Holds.LINK}:
+    if not wanted:
         return
     there = {asset.rid for asset in list_assets(view, wanted)} if holds is Holds.ASSET else _living(view, wanted)
     lost = [rid for rid in wanted if rid not in there]
