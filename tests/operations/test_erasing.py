@@ -23,9 +23,9 @@ from commonground.operations.waiting import has_unfinished_erasure
 from commonground.store import batches, faults, schema, sqlite_driver
 from commonground.store.verify import verify
 from commonground.structure import entities
-from commonground.structure.assets import find_series, get_asset, list_files
+from commonground.structure.assets import find_series, get_asset, list_assets, list_files
 from commonground.structure.stored_files import list_file_uses
-from commonground.structure.tables import value_text
+from commonground.structure.tables import asset, value_text
 
 MARK = "ZQX-4711-secret"
 
@@ -85,6 +85,78 @@ def test_erasure_leaves_others_alone(session: Session, tmp_path: Path) -> None:
         frame = read_frame(on, dataset="scans@dev")
     assert frame.table["patient"].to_pylist() == ["other"]
     assert session.read("dataset status", dataset="scans").rows["Scan.finding"] == 1
+
+
+def test_only_imported_files_in_which_they_stand_are_destroyed(session: Session, tmp_path: Path) -> None:
+    """Of three tables of one type that which names the person goes, and a workbook or an unclear one; another stays."""
+    (tmp_path / "first.csv").write_text("patient,note\np1,one\np2,two\n")
+    (tmp_path / "second.csv").write_text("patient,note\np3,three\np22,four\n")
+    for name in ("first.csv", "second.csv"):
+        session.write("import table", path=tmp_path / name, type="Patient", key="patient")
+    plan = session.plan("erase", type="Patient", key="p2", basis="withdrawn consent")
+    assert plan.effect["files"] == ["first.csv"]
+    session.commit(plan)
+    with session.ground.view() as view:
+        (kept,) = list_assets(view, [row.rid for row in view.list_rows(asset)])
+    assert kept.name == "second.csv"
+    assert session.ground.blobs.has(kept.digest)
+    assert [one is None for one in words_of(session, "import table")] == [True, False]
+    found = verify(session.ground, full=True)
+    assert found.intact, found.faults
+
+
+def words_of(session: Session, verb: str) -> list[dict[str, object] | None]:
+    """The arguments that are left of the changes by a verb; None where they are erased."""
+    log = schema.change
+    with session.ground.view() as view:
+        rows = view.rows(sa.select(log.c.words).where(log.c.verb == verb).order_by(log.c.id))
+    return [json.loads(row.words)["args"] if row.words else None for row in rows]
+
+
+def test_words_with_readers_or_values_of_theirs_go(session: Session, tmp_path: Path) -> None:
+    """The label of a reader known only within them, and a value that only they had, leave with the words that hold it.
+
+    The same words about others stay.
+    """
+    session.write("type add", name="Patient", columns=[{"name": "stage", "holds": "text"}])
+    told = {"stage": ["III at Jane Doe's", "IV", "IV"]}
+    session.write("entity upsert", type="Patient", keys=["p1", "p2", "p3"], columns=told)
+    session.write("feature add", name="grade", type="Patient", holds="int")
+    for key, reader in (("p1", "sister of Jane Doe"), ("p3", "reader 1")):
+        session.write("feature annotate", feature="grade", keys=[key], values=[1], slots=[reader])
+    for key, reader in (("p1", "brother of Jane Doe"), ("p3", "reader 2")):
+        path = tmp_path / f"{key}.csv"
+        path.write_text(f"patient,who,grade\n{key},{reader},2\n")
+        session.write("import readings", path=path, type="Patient", entity="patient", rater="who", slots=True)
+    session.write("retype", what="Patient.stage", to="int", maps={"IV": 4, "III at Jane Doe's": 3})
+    session.write("type extend", type="Patient", columns=[{"name": "size", "holds": "text"}])
+    size = {"size": ["small", "small", "small"]}
+    session.write("entity upsert", type="Patient", keys=["p1", "p2", "p3"], columns=size)
+    session.write("retype", what="Patient.size", to="int", maps={"small": 1})
+    session.write("erase", type="Patient", key="p1", basis="withdrawn consent")
+    annotated, read, retyped = (words_of(session, verb) for verb in ("feature annotate", "import readings", "retype"))
+    assert [one is None for one in annotated] == [True, False]
+    assert [one is None for one in read] == [True, False]
+    assert [one is None for one in retyped] == [True, False]
+    held = b"".join(path.read_bytes() for path in session.ground.folder.rglob("*") if path.is_file())
+    assert b"Jane Doe" not in held
+    assert verify(session.ground, full=True).intact
+
+
+def test_terms_are_words_of_the_study_and_stay(session: Session) -> None:
+    """A term that only an erased row used stays in the vocabulary and in the terms of a released version."""
+    session.write("vocabulary add", name="texture", terms=["solid", "cavitary"])
+    session.write("type add", name="Nodule", columns=[{"name": "texture", "holds": "term", "target": "texture"}])
+    told = {"texture": ["solid", "cavitary"]}
+    session.write("entity upsert", type="Nodule", keys=["n1", "n2"], columns=told)
+    session.write("dataset create", name="nodules", type="Nodule", keys=["n1", "n2"])
+    session.write("dataset release", dataset="nodules")
+    session.write("erase", type="Nodule", key="n2", basis="withdrawn consent")
+    paths = [path for path in session.ground.folder.rglob("*") if path.is_file() and path.read_bytes()[:4] == b"PAR1"]
+    assert any("cavitary" in str(pq.read_table(path).to_pylist()) for path in paths)
+    with session.reading() as on:
+        assert read_frame(on, dataset="nodules@1.0.0").table["texture"].to_pylist() == ["solid"]
+    assert verify(session.ground, full=True).intact
 
 
 def test_erasure_needs_a_basis_and_an_entity(session: Session, tmp_path: Path) -> None:

@@ -37,13 +37,13 @@ from commonground.structure.erasure import (
     Reach,
     find_digests,
     find_kept_values,
-    is_named,
     keeps_values,
     measure_reach,
     redact,
 )
 from commonground.structure.parts import Sealed
 from commonground.structure.stored_files import ANY_DIGEST
+from commonground.structure.telling_words import is_named
 from commonground.structure.versions import list_types, load_manifest
 
 GONE = "erased"

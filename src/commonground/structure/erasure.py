@@ -7,8 +7,6 @@ merged duplicate belongs where the entity belongs that it is now. Whoever only l
 from __future__ import annotations
 
 import io
-import json
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,10 +27,9 @@ from commonground.structure.column_types import Holds
 from commonground.structure.entities import EntityType, get_table, list_aliases, list_types
 from commonground.structure.features import VALUE_TABLES
 from commonground.structure.stored_files import ANY_DIGEST
+from commonground.structure.telling_files import may_stand_in
+from commonground.structure.telling_words import list_changes_about
 
-DISTINCT = 6
-"""A key of so many characters does not stand in other words by chance."""
-_WORD = r"(?<!\w)(?<!\w[-./:,+]){}(?!\w|[-./:,+]\w)"
 KEPT_VALUES = "values"
 """The kind of the files in which re-runs keep what they computed: columns entity and value."""
 TELLING = (tables.edge, tables.execution)
@@ -53,7 +50,7 @@ class Reach:
     slots: list[Rid] = field(default_factory=list)
     """Readers known only within them."""
     assets: list[Asset] = field(default_factory=list)
-    """Files and series that belong to them alone, and imported files in which they stand."""
+    """Files and series that belong to them alone, and imported files in which they stand, or may stand."""
     kept: list[Asset] = field(default_factory=list)
     """Files in which re-runs kept values of theirs and of others: the rows go, the others stay."""
     digests: set[str] = field(default_factory=set)
@@ -61,7 +58,7 @@ class Reach:
     told: dict[str, list[Rid]] = field(default_factory=dict)
     """Rows that tell such a digest among their details, by table: they are written anew without it."""
     changes: list[int] = field(default_factory=list)
-    """Changes whose words name them, or tell such a digest."""
+    """Changes whose words name them, or their readers, or a value that only they have, or tell such a digest."""
 
     @property
     def rids(self) -> set[Rid]:
@@ -97,12 +94,13 @@ def measure_reach(view: View, blobs: BlobStore, kind: EntityType, start: Iterabl
         for part in portions(everything)
         for row in view.rows(sa.select(slot.c.rid).where(slot.c.scope.in_(part)))
     ]
-    reach.assets = _assets(view, types, reach)
+    reach.assets = _assets(view, blobs, types, reach)
     going = {asset.rid for asset in reach.assets}
     reach.bulk[tables.asset_file.name] = _listed_files(view, going)
     reach.kept = [asset for asset, _, _ in find_kept_values(view, blobs, reach.rids) if asset.rid not in going]
     reach.digests = find_digests(view.connection, [*going, *(asset.rid for asset in reach.kept)])
-    reach.changes = _changes(view, {*reach.keys, *reach.digests})
+    words = {*reach.keys, *reach.digests}
+    reach.changes = list_changes_about(view, words, {types[rid]: rids for rid, rids in reach.entities.items()})
     reach.told = {table.name: named for table in TELLING if (named := _tellers(view, table, reach.digests))}
     return reach
 
@@ -196,7 +194,7 @@ def _keys(view: View, kind: EntityType, rids: set[Rid]) -> list[str]:
     ]
 
 
-def _assets(view: View, types: dict[Rid, EntityType], reach: Reach) -> list[Asset]:
+def _assets(view: View, blobs: BlobStore, types: dict[Rid, EntityType], reach: Reach) -> list[Asset]:
     own: set[Rid] = set()
     others: set[Rid] = set()
     for kind in types.values():
@@ -207,11 +205,19 @@ def _assets(view: View, types: dict[Rid, EntityType], reach: Reach) -> list[Asse
         gone = reach.entities.get(kind.rid, set())
         for row in view.rows(sa.select(table.c.rid, *(table.c[place] for place in places))):
             (own if row.rid in gone else others).update(int(rid) for rid in tuple(row)[1:] if rid is not None)
-    return list_assets(view, sorted((own - others) | _sources(view, reach)))
+    certain, possible = _sources(view, reach)
+    looked = [one.rid for one in list_assets(view, sorted(possible - certain)) if _stands_in(blobs, one, reach.keys)]
+    return list_assets(view, sorted((own - others) | certain | set(looked)))
 
 
-def _sources(view: View, reach: Reach) -> set[Rid]:
-    """Imported files in which they stand: origins of their values, and the tables of their types."""
+def _stands_in(blobs: BlobStore, asset: Asset, keys: Sequence[str]) -> bool:
+    """Whether one of them stands in an imported file; one that is not here is not looked into."""
+    here = asset.stored and blobs.has(asset.digest)
+    return not here or may_stand_in(blobs.get_bytes(asset.digest), asset.name, keys)
+
+
+def _sources(view: View, reach: Reach) -> tuple[set[Rid], set[Rid]]:
+    """Imported files in which they stand, as origins of their values; and the tables of their types, where they may."""
     header, anchor, asset = schema.batch_header, schema.change_anchor, tables.asset
     batches = sorted({batch for rows in reach.bulk.values() for batch, _ in rows})
     found: set[Rid] = set()
@@ -226,7 +232,7 @@ def _sources(view: View, reach: Reach) -> set[Rid]:
         sa.select(asset.c.rid).where(asset.c.kind == "table", asset.c.rid.in_(beside), view.visible(asset))
     )
     kept = view.rows(sa.select(asset.c.rid).where(asset.c.rid.in_(sorted(found)), asset.c.kind == "table"))
-    return {row.rid for row in tables_of} | {row.rid for row in kept}
+    return {row.rid for row in kept}, {row.rid for row in tables_of}
 
 
 def _listed_files(view: View, assets: Collection[Rid]) -> list[tuple[Rid, int]]:
@@ -241,39 +247,6 @@ def _listed_files(view: View, assets: Collection[Rid]) -> list[tuple[Rid, int]]:
             .distinct()
         )
     ]
-
-
-def _changes(view: View, names: Collection[str]) -> list[int]:
-    """The changes whose words name a key or tell a digest."""
-    if not names:
-        return []
-    log = schema.change
-    rows = view.rows(sa.select(log.c.id, log.c.words).where(log.c.words.is_not(None)))
-    return [row.id for row in rows if is_named(names, "\n".join(_texts(json.loads(row.words))))]
-
-
-def is_named(keys: Iterable[str], text: str) -> bool:
-    """Whether a text names one of these keys: a long one anywhere, a short one as a word of its own.
-
-    Keys such as 7 stand inside digests, dates and counts that are about nobody.
-    """
-    return any(
-        key in text and (len(key) >= DISTINCT or re.search(_WORD.format(re.escape(key)), text) is not None)
-        for key in keys
-    )
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Every text within plain data."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield name
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
 
 
 def _tellers(view: View, table: sa.Table, digests: set[str]) -> list[Rid]:

@@ -1,0 +1,91 @@
+"""Which changes say something of some entities in their words: by a key or a digest, by a reader, or by a value.
+
+A change's words are its arguments and its reason. Besides keys and digests they may hold the labels of readers who are
+known only within an entity (`slots`), and the values of a column for which something else was to be read (`maps`). Such
+a value tells of an entity if no other entity has it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from commonground.identity import Rid
+from commonground.store import schema
+from commonground.store.portions import portions
+from commonground.store.view import View
+from commonground.structure import tables
+from commonground.structure.entities import EntityType, get_table
+
+DISTINCT = 6
+"""A key of so many characters does not stand in other words by chance."""
+_WORD = r"(?<!\w)(?<!\w[-./:,+]){}(?!\w|[-./:,+]\w)"
+
+
+def list_changes_about(view: View, names: Collection[str], entities: Mapping[EntityType, set[Rid]]) -> list[int]:
+    """The changes whose words hold one of these names, a reader within one of the entities, or a value of theirs."""
+    log = schema.change
+    rids = {rid for some in entities.values() for rid in some}
+    types = {kind.rid: (kind, some) for kind, some in entities.items()}
+    found = []
+    for row in view.rows(sa.select(log.c.id, log.c.words).where(log.c.words.is_not(None))):
+        words = json.loads(row.words)
+        args = words["args"]
+        if (
+            is_named(names, "\n".join(_texts(words)))
+            or any(slot[1] in rids for slot in args.get("slots", ()) if isinstance(slot, list))
+            or _maps_a_value(view, args, types)
+        ):
+            found.append(row.id)
+    return found
+
+
+def is_named(keys: Iterable[str], text: str) -> bool:
+    """Whether a text names one of these keys: a long one anywhere, a short one as a word of its own.
+
+    Keys such as 7 stand inside digests, dates and counts that are about nobody.
+    """
+    return any(
+        key in text and (len(key) >= DISTINCT or re.search(_WORD.format(re.escape(key)), text) is not None)
+        for key in keys
+    )
+
+
+def _maps_a_value(view: View, args: Mapping[str, Any], types: Mapping[Rid, tuple[EntityType, set[Rid]]]) -> bool:
+    """Whether a change says what is to be read in place of a value that only these entities have, or had."""
+    maps = args.get("maps")
+    if not isinstance(maps, Mapping) or not maps or args.get("type") not in types:
+        return False
+    kind, rids = types[args["type"]]
+    column = tables.entity_column
+    place = view.first(sa.select(column.c.place).where(column.c.rid == args["retires"]))
+    if place is None:
+        return False
+    table = get_table(view, kind)
+    cell = table.c[place.place]
+    said = {
+        str(row[0])
+        for part in portions(sorted(rids))
+        for row in view.rows(sa.select(cell).where(table.c.rid.in_(part), cell.is_not(None)).distinct())
+    } & maps.keys()
+    if not said:
+        return False
+    others = view.rows(sa.select(table.c.rid, cell.label("cell")).where(cell.is_not(None)).distinct())
+    return bool(said - {str(row.cell) for row in others if row.rid not in rids})
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text within plain data."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
