@@ -176,3 +176,27 @@ def test_words_that_contradict_each_other_are_refused(session: Session, folder: 
         session.plan("asset add", path=folder, each=True, name="all")
     with pytest.raises(InvalidInput):
         session.plan("asset add", path=folder / "z", kind="series")
+
+
+def test_only_series_are_compared_and_one_is_the_same_as_itself(session: Session, folder: Path) -> None:
+    """A series differs in nothing from itself or from one of another name with the same files; a file is refused."""
+    first = session.write("asset add", path=folder).plan.anchors[0]
+    second = session.write("asset add", path=folder, name="again").plan.anchors[0]
+    for before in (first, second):
+        found = session.read("asset diff", asset=second, before=before)
+        assert (found.added, found.removed, found.changed, found.same) == ((), (), (), 5)
+    file = session.write("asset add", path=folder / "a/1.png").plan.anchors[0]
+    with pytest.raises(InvalidInput, match="Only series"):
+        session.read("asset diff", asset=file, before=first)
+
+
+def test_series_compared_with_the_one_before_count_what_they_share(session: Session, folder: Path) -> None:
+    """The effect of a delivery counts files by path, also when one took the bytes of another, or none is left."""
+    session.write("asset add", path=folder)
+    write(folder / "a/2.png", b"one")
+    (folder / "a/1.png").rename(folder / "a/9.png")
+    effect = session.plan("asset add", path=folder).effect
+    assert (effect["added"], effect["removed"], effect["changed"]) == (1, 1, 1)
+    session.write("asset add", path=folder)
+    effect = session.plan("asset add", path=folder / "b", name="scans").effect
+    assert (effect["added"], effect["removed"], effect["changed"]) == (2, 5, 0)

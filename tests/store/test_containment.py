@@ -139,3 +139,25 @@ def test_no_descriptor_stays_open(place):
         with pytest.raises(UnsafePath):
             inside.create(("link", "x"))
     assert len(os.listdir("/dev/fd")) == before  # noqa: PTH208 - names only
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=3).map("/".join), max_size=6))
+def test_names_are_judged_together_as_each_alone(names):
+    """Of many names exactly those are unsafe that are so alone, or that meet another one; the order counts nothing."""
+    alone = {name for name in names if containment.fault_of(name)}
+    told = faults_of(names)
+    assert {name for name in names if any(one.startswith(f"{name!r}: ") for one in told)} >= alone
+    assert bool(told) == bool(faults_of(names[::-1]))
+    plain = {unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold()) for name in names}
+    if not alone and len(plain) < len(names):
+        assert told
+
+
+def faults_of(names):
+    """What is wrong with these names."""
+    try:
+        containment.check_names(names)
+    except UnsafePath as error:
+        return error.faults
+    return ()

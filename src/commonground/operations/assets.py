@@ -12,8 +12,9 @@ from __future__ import annotations
 import mimetypes
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,6 @@ from commonground.structure.names import clean_name
 SHOWN = 10
 CACHE = "files.stat"
 STORED, LEFT = "stored", "by reference"
-
-FileRow = tuple[str, str, int]
-"""Path, digest, bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +120,7 @@ def _plan_series(
     digest = digest_of_listing(listing.names, digests, listing.sizes)
     place = str(listing.root.resolve()) if reference else None
     before = assets.find_series(on.view, title)
+    nothing = before is not None and before.digest == digest and before.reference == place
     rid, batch, plan = on.mint(3)
     fields = {
         "rid": rid,
@@ -134,7 +133,7 @@ def _plan_series(
         "files": len(listing.names),
         "description": description,
     }
-    known = assets.list_files(on.view, before.rid) if before is not None else []
+    stored_before: set[str] = set()
     effect: dict[str, Any] = {
         "series": title,
         "files": len(listing.names),
@@ -142,11 +141,14 @@ def _plan_series(
         "kept": LEFT if reference else STORED,
     }
     if before is not None:
-        found = compare(known, list(zip(listing.names, digests, listing.sizes, strict=True)))
-        effect |= {word: len(paths) for word, paths in zip(("added", "removed", "changed"), found, strict=True)}
+        # The same digest is the same listing, so its rows need not be read.
+        now = dict(zip(listing.names, digests, strict=True))
+        old = now if before.digest == digest else _digests_by_path(on, before)
+        effect |= _count_changes(old, now)
+        if before.stored:
+            stored_before.update(old.values())
     if listing.left_out:
         effect["left out"] = list(listing.left_out[:SHOWN])
-    stored_before = {one for _, one, _ in known} if before is not None and before.stored else set()
     rows: dict[str, Sequence[Any] | np.ndarray[Any, Any]] = {
         "path": listing.names,
         "digest": digests,
@@ -161,8 +163,8 @@ def _plan_series(
         reads=(before.rid,) if before is not None else (),
         effect=effect,
         bulk=(Bulk(batch, "asset_file", rid, rows),),
-        payload={} if reference else _to_keep(listing, digests, stored_before),
-        nothing=before is not None and before.digest == digest and before.reference == place,
+        payload={} if reference or nothing else _to_keep(listing, digests, stored_before),
+        nothing=nothing,
     )
 
 
@@ -219,6 +221,17 @@ def _plan_files(
         payload={"assets": rows, **({} if reference else _to_keep(taken, new, set()))},
         nothing=not rows,
     )
+
+
+def _digests_by_path(on: Reading, series: Asset) -> dict[str, str]:
+    return {path: digest for path, digest, _ in assets.list_files(on.view, series.rid)}
+
+
+def _count_changes(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, int]:
+    """How many files were added, removed and changed; digests by path."""
+    before = list(map(old.get, new))
+    added, same = before.count(None), sum(map(eq, before, new.values()))
+    return {"added": added, "removed": len(old) - len(new) + added, "changed": len(new) - added - same}
 
 
 def _to_keep(listing: Listing, digests: Sequence[str], there: set[str]) -> dict[str, Any]:
@@ -298,9 +311,19 @@ def read_changes(on: Reading, *, asset: Rid | str, before: Rid | str | None = No
     old = pick_asset(on, before) if before is not None else assets.find_series(on.view, new.name, before=new.rid)
     if old is None:
         raise NotFound(f"There is no series {new.name!r} before {show_rid(new.rid)}.", todo="Name another one.")
-    theirs, ours = _files(on, old), _files(on, new)
-    added, removed, changed = compare(theirs, ours)
-    return FileChanges(old.rid, new.rid, added, removed, changed, len(ours) - len(added) - len(changed))
+    if not old.series or not new.series:
+        raise InvalidInput("Only series are compared file by file.", todo="Two files differ if their digests do.")
+    alone = assets.find_differences(on.view, old.rid, new.rid) if old.rid != new.rid else []
+    theirs = {path for rid, path in alone if rid == old.rid}
+    ours = {path for rid, path in alone if rid == new.rid}
+    return FileChanges(
+        old.rid,
+        new.rid,
+        added=tuple(sorted(ours - theirs)),
+        removed=tuple(sorted(theirs - ours)),
+        changed=tuple(sorted(ours & theirs)),
+        same=new.files - len(ours),
+    )
 
 
 def read_checked_out(
@@ -327,17 +350,7 @@ def read_checked_out(
     return CheckedOut(found.rid, found.name, str(folder), done)
 
 
-def compare(old: Sequence[FileRow], new: Sequence[FileRow]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """The paths that were added, removed and changed."""
-    before = {path: digest for path, digest, _ in old}
-    after = {path: digest for path, digest, _ in new}
-    added = tuple(path for path in after if path not in before)
-    removed = tuple(path for path in before if path not in after)
-    changed = tuple(path for path, digest in after.items() if before.get(path, digest) != digest)
-    return added, removed, changed
-
-
-def _files(on: Reading, asset: Asset) -> list[FileRow]:
+def _files(on: Reading, asset: Asset) -> list[tuple[str, str, int]]:
     if asset.series:
         return assets.list_files(on.view, asset.rid)
     return [(asset.name, asset.digest, asset.size)]

@@ -157,7 +157,7 @@ def _from_list(column: Column, values: list[object]) -> Arrayed | None:
         filled = [plain() if value is None else value for value in values]
     try:
         if _has_tails(column):
-            tails = [_text(text) for text in cast("list[str]", filled)] if plain is str else cast("list[bytes]", filled)
+            tails = _texts(cast("list[str]", filled)) if plain is str else cast("list[bytes]", filled)
             return Arrayed(valid, np.fromiter(map(len, tails), np.int64, len(tails)), tails)
         words = _real_words(np.array(filled, np.float64)) if plain is float else np.array(filled, np.int64)
     except (ValueError, OverflowError):
@@ -214,6 +214,14 @@ def _text(value: object) -> bytes:
         return value.encode()
     except UnicodeEncodeError as error:
         raise ValueError("holds half a surrogate pair") from error
+
+
+def _texts(values: list[str]) -> list[bytes]:
+    """All values as UTF-8 at once; raises ValueError if one of them is no text."""
+    tails = "\0".join(values).encode().split(b"\0")
+    if len(tails) != len(values):
+        raise ValueError("a value holds a NUL character")
+    return tails
 
 
 def _written_text(value: object) -> tuple[int, bytes]:

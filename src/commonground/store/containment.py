@@ -13,7 +13,7 @@ import errno
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -28,9 +28,9 @@ LONGEST_NAME: Final = 4000
 
 Parts = tuple[str, ...]
 
-_PART: Final = r"(?!\.\.?(?:/|$))[ -.0-\[\]-~]{1,255}"
-_PLAIN: Final = re.compile(rf"{_PART}(?:/{_PART})*", re.ASCII)
-"""Names of printable ASCII that no rule refuses: most names, and a quick way to be done with them."""
+_PART: Final = r"(?!\.\.?(?:/|$))[ -.0-\[\]-~]{1,255}+"
+_PLAIN: Final = re.compile(rf"{_PART}(?:/{_PART})*+", re.ASCII)
+"""Names of printable ASCII that no rule refuses, one or many joined by `/`: a quick way to be done with most names."""
 
 _LINK_IN_THE_WAY: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR})
 
@@ -63,49 +63,55 @@ def split_name(name: str) -> Parts:
 
 
 def split_names(names: Iterable[str]) -> list[Parts]:
-    """The parts of each name, in order.
-
-    Raises UnsafePath with all faults at once: names that lead outside, that are one file on some disks, or of which
-    one is a folder of the other.
-    """
+    """The parts of each name, in order; raises UnsafePath as `check_names` does."""
     names = list(names)
-    faults = [f"{name!r}: {why}" for name in names if (why := fault_of(name))]
+    check_names(names)
+    return [tuple(name.split("/")) for name in names]
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise UnsafePath if these names cannot all be made into paths inside one folder.
+
+    All faults come at once: names that lead outside, that are one file on some disks, or of which one is a folder of
+    the other.
+    """
+    plain = max(map(len, names), default=0) <= LONGEST_NAME and _PLAIN.fullmatch("/".join(names))
+    faults = [] if plain else [f"{name!r}: {why}" for name in names if (why := fault_of(name))]
     if not faults:
         faults = _collisions(names)
     if faults:
         raise UnsafePath("Some names cannot be made into paths.", todo="Rename them, then do it again.", faults=faults)
-    return [tuple(name.split("/")) for name in names]
 
 
-def _collisions(names: list[str]) -> list[str]:
-    files: dict[str, str] = {}
+def _collisions(names: Sequence[str]) -> list[str]:
+    keys = _folded(names)
+    first = dict(zip(reversed(keys), reversed(range(len(keys))), strict=True))
+    faults = [
+        f"{names[row]!r}: it is the same file as {names[first[key]]!r} on some disks"
+        for row, key in enumerate(keys)
+        if first[key] != row
+    ]
+    above = dict.fromkeys(name.rpartition("/")[0] for name in names)
+    for folder in list(above):
+        above |= dict.fromkeys(folder[: slash.start()] for slash in re.finditer("/", folder))
+    above.pop("", None)
     folders: dict[str, str] = {}
-    looked_at: set[str] = set()
-    faults = []
-    for name in names:
-        key = _folded(name)
-        if key in files:
-            faults.append(f"{name!r}: it is the same file as {files[key]!r} on some disks")
-        files.setdefault(key, name)
-        parent = name.rpartition("/")[0]
-        if parent in looked_at:
-            continue
-        looked_at.add(parent)
-        parts = name.split("/")
-        for depth in range(len(parts) - 1, 0, -1):
-            folder = "/".join(parts[:depth])
-            known = folders.setdefault(_folded(folder), folder)
-            if known != folder:
-                faults.append(f"{name!r}: its folder is the same as {known!r} on some disks")
+    for folder, key in zip(above, _folded(list(above)), strict=True):
+        if folders.setdefault(key, folder) != folder:
+            faults.append(f"{folder!r}: it is the same folder as {folders[key]!r} on some disks")
     return faults + [
-        f"{name!r}: it is a file and also the folder of others" for key, name in files.items() if key in folders
+        f"{names[first[key]]!r}: it is a file and also the folder of others" for key in folders if key in first
     ]
 
 
-def _folded(name: str) -> str:
-    if name.isascii():
-        return name.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+def _folded(names: Sequence[str]) -> list[str]:
+    """What each name, free of NUL, is on a disk that tells neither case nor Unicode forms apart."""
+    joined = "\0".join(names)
+    if joined.isascii():
+        folded = joined.lower()
+    else:
+        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", joined).casefold())
+    return folded.split("\0") if names else []
 
 
 class Inside:

@@ -18,7 +18,9 @@ import os
 import struct
 import time
 import zlib
-from typing import Final
+from collections.abc import Iterator
+from itertools import starmap
+from typing import Final, cast
 
 from commonground.errors import StorageError
 from commonground.store import files
@@ -30,10 +32,11 @@ SETTLED_NS: Final = 2_000_000_000
 _MAGIC: Final = b"CGSC\x01\0\0\0"
 _HEAD: Final = struct.Struct("<8sIQI")
 _NUMBERS: Final = struct.Struct("<IQ")
-_STAT: Final = struct.Struct("<QQqq")
-_STAT_SIZE: Final = _STAT.size
-_ENTRY_SIZE: Final = _STAT_SIZE + 32
+_ENTRY: Final = struct.Struct("<QQqq32s")
 _FEW: Final = 1000
+
+_Entry = tuple[int, int, int, int, bytes]
+"""Inode, size, mtime in ns, ctime in ns, SHA-256."""
 
 
 class StatCache:
@@ -41,8 +44,8 @@ class StatCache:
 
     def __init__(self, path: files.AnyPath) -> None:
         self.path = os.fspath(path)
-        self._known: dict[str, bytes] = {}
-        self._new: dict[str, bytes] = {}
+        self._known: dict[str, _Entry] = {}
+        self._new: dict[str, _Entry] = {}
         self._stored = 0
         self._broken = False
         self._load()
@@ -53,9 +56,9 @@ class StatCache:
     def find(self, path: str, about: os.stat_result) -> str | None:
         """The SHA-256 of the file at the absolute `path`, if `about`, its present stat, is what it was; else None."""
         entry = self._known.get(path)
-        if entry is None or not entry.startswith(_pack(about)):
+        if entry is None or entry[:4] != (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns):
             return None
-        return entry[_STAT_SIZE:].hex()
+        return entry[4].hex()
 
     def record(self, path: str, about: os.stat_result, digest: str, opened_ns: int) -> bool:
         """Remember the digest of the file at the absolute `path`; False if it changed too recently to be believed.
@@ -65,7 +68,7 @@ class StatCache:
         """
         if max(about.st_mtime_ns, about.st_ctime_ns) > opened_ns - SETTLED_NS or opened_ns > time.time_ns():
             return False
-        entry = _pack(about) + bytes.fromhex(digest)
+        entry = (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns, bytes.fromhex(digest))
         if self._known.get(path) != entry:
             self._known[path] = self._new[path] = entry
         return True
@@ -121,27 +124,25 @@ class StatCache:
         head: tuple[bytes, int, int, int] = _HEAD.unpack_from(data, start)
         magic, count, size, checksum = head
         entries = start + _HEAD.size
-        paths = entries + count * _ENTRY_SIZE
+        paths = entries + count * _ENTRY.size
         end = paths + size
         if magic != _MAGIC or end > len(data):
             return None
-        if zlib.crc32(memoryview(data)[entries:end], zlib.crc32(_NUMBERS.pack(count, size))) != checksum:
+        body = memoryview(data)[entries:end]
+        if zlib.crc32(body, zlib.crc32(_NUMBERS.pack(count, size))) != checksum:
             return None
         keys = os.fsdecode(data[paths:end]).split("\0")
         if len(keys) != count + 1:
             return None
-        values = [data[place : place + _ENTRY_SIZE] for place in range(entries, paths, _ENTRY_SIZE)]
-        self._known.update(zip(keys[:count], values, strict=True))
+        keys.pop()
+        values = cast("Iterator[_Entry]", _ENTRY.iter_unpack(body[: count * _ENTRY.size]))
+        self._known.update(zip(keys, values, strict=True))
         self._stored += count
         return end
 
 
-def _pack(about: os.stat_result) -> bytes:
-    return _STAT.pack(about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
-
-
-def _segment(entries: dict[str, bytes]) -> bytes:
-    body = b"".join(entries.values()) + os.fsencode("".join(f"{path}\0" for path in entries))
-    size = len(body) - len(entries) * _ENTRY_SIZE
+def _segment(entries: dict[str, _Entry]) -> bytes:
+    body = b"".join(starmap(_ENTRY.pack, entries.values())) + os.fsencode("".join(f"{path}\0" for path in entries))
+    size = len(body) - len(entries) * _ENTRY.size
     checksum = zlib.crc32(body, zlib.crc32(_NUMBERS.pack(len(entries), size)))
     return _HEAD.pack(_MAGIC, len(entries), size, checksum) + body

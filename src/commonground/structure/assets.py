@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
+from commonground.store import schema
 from commonground.store.bulk_reading import read_tuples
 from commonground.store.portions import portions
 from commonground.store.text_index import Document, put
@@ -97,6 +98,14 @@ def list_files(view: View, series: Rid) -> list[tuple[str, str, int]]:
     selected = view.live_batches(tables.asset_file, series).subquery()
     listed = sa.select(selected.c.path, selected.c.digest, selected.c.size).order_by(selected.c.ordinal)
     return list(read_tuples(view, listed))
+
+
+def find_differences(view: View, one: Rid, other: Rid) -> list[tuple[Rid, str]]:
+    """The files that only one of two series has, bytes and all: which series, and the path."""
+    file, header = tables.asset_file, schema.batch_header
+    both = view.live_batches(file).where(header.c.subject.in_([one, other])).subquery()
+    alone = sa.select(sa.func.min(both.c.subject), both.c.path).group_by(both.c.path, both.c.digest)
+    return list(read_tuples(view, alone.having(sa.func.count() == 1)))
 
 
 def add_assets(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:

@@ -6,13 +6,15 @@ Names that could not be written out again (see store/containment.py) are refused
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
+from typing import cast
 
 from commonground.errors import InvalidInput
-from commonground.store.containment import split_names
+from commonground.store.collection import without_collection
+from commonground.store.containment import check_names
 from commonground.store.parallel import WORTH_A_THREAD, in_threads
 from commonground.store.staging import hash_file
 from commonground.store.stat_cache import StatCache
@@ -50,19 +52,20 @@ def list_folder(source: Path, *, leave_out: Path | None = None) -> Listing:
             raise InvalidInput(f"{source} is not a regular file.")
         return Listing(root, [root.name], [str(root)], [about.st_size], [about])
     skip = str(leave_out.resolve()) if leave_out is not None else ""
-    left_out: list[str] = []
-    prefix = len(str(root).rstrip("/")) + 1
-    found = sorted((path[prefix:], path, about) for path, about in _walk(str(root), skip, left_out))
-    names = [name for name, _, _ in found]
-    split_names(names)
-    return Listing(
-        root,
-        names,
-        [path for _, path, _ in found],
-        [about.st_size for _, _, about in found],
-        [about for _, _, about in found],
-        sorted(path[prefix:] for path in left_out[:MOST_LEFT_OUT]),
-    )
+    start = f"{root}/" if root.name else str(root)
+    with without_collection():
+        found, left_out = _walk(start, skip)
+        names = sorted(found)
+        check_names(names)
+        stats = [found[name] for name in names]
+        return Listing(
+            root,
+            names,
+            [start + name for name in names],
+            [about.st_size for about in stats],
+            stats,
+            sorted(left_out[:MOST_LEFT_OUT]),
+        )
 
 
 def hash_files(listing: Listing, cache: StatCache, clock_ns: Callable[[], int]) -> list[str]:
@@ -76,41 +79,44 @@ def hash_files(listing: Listing, cache: StatCache, clock_ns: Callable[[], int]) 
 
 
 def _hash_files(listing: Listing, cache: StatCache, clock_ns: Callable[[], int]) -> list[str]:
-    found: dict[int, str] = {}
-    todo = []
-    for row, (path, about) in enumerate(zip(listing.paths, listing.stats, strict=True)):
-        known = cache.find(path, about)
-        if known is None:
-            todo.append(row)
-        else:
-            found[row] = known
+    digests = list(map(cache.find, listing.paths, listing.stats))
+    todo = [row for row, digest in enumerate(digests) if digest is None]
     opened = clock_ns()
     large = [row for row in todo if listing.sizes[row] >= WORTH_A_THREAD]
     taken = dict(zip(large, in_threads(hash_file, [listing.paths[row] for row in large]), strict=True))
     taken |= {row: hash_file(listing.paths[row]) for row in todo if row not in taken}
     for row, (digest, size) in taken.items():
         listing.sizes[row] = size
-        found[row] = digest
+        digests[row] = digest
         after = os.stat(listing.paths[row], follow_symlinks=False)  # noqa: PTH116 - by the ten thousand
         if _same(listing.stats[row], after) and after.st_size == size:
             cache.record(listing.paths[row], after, digest, opened)
     cache.save()
-    return [found[row] for row in range(len(listing.paths))]
+    return cast("list[str]", digests)
 
 
-def _walk(folder: str, skip: str, left_out: list[str]) -> Iterator[tuple[str, os.stat_result]]:
-    folders: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if entry.path != skip:
-                    folders.append(entry.path)
-            elif entry.is_file(follow_symlinks=False):
-                yield entry.path, entry.stat(follow_symlinks=False)
-            else:
-                left_out.append(entry.path)
-    for inner in folders:
-        yield from _walk(inner, skip, left_out)
+def _walk(start: str, skip: str) -> tuple[dict[str, os.stat_result], list[str]]:
+    """The regular files below a folder, by name, and the names of what is neither file nor folder."""
+    found: dict[str, os.stat_result] = {}
+    left_out: list[str] = []
+    folders = [""]
+    while folders:
+        above = folders.pop()
+        # Of an open folder the system looks up one name a file, not the whole path.
+        descriptor = os.open(start + above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    name = above + entry.name
+                    if entry.is_file(follow_symlinks=False):
+                        found[name] = entry.stat(follow_symlinks=False)
+                    elif not entry.is_dir(follow_symlinks=False):
+                        left_out.append(name)
+                    elif start + name != skip:
+                        folders.append(f"{name}/")
+        finally:
+            os.close(descriptor)
+    return found, left_out
 
 
 def _same(before: os.stat_result, after: os.stat_result) -> bool:
