@@ -225,7 +225,7 @@ def test_diff_leads_with_what_came_and_left(study: Path) -> None:
     )
     ok(study, "dataset", "add", "nodules", "--type", "Nodule", "--keys", "@-", stdin="n3\n")
     shown = ok(study, "diff", "nodules@1.0.0", "nodules@dev")
-    assert "1 came." in shown.splitlines()[0]
+    assert "1 member came." in shown.splitlines()[0]
     assert "n3" in shown
     assert "Three says nothing" in shown
     done = run(study, "diff", "nodules@1.0.0", "Nodule")
@@ -367,7 +367,7 @@ def test_compared_code_is_an_entry_point_and_the_beginning_of_a_digest(tmp_path:
 def test_agreement_leads_with_the_verdict(study: Path) -> None:
     """Agreement is said in words first, with the figures below."""
     shown = ok(study, "feature", "agreement", "malignancy")
-    assert shown.startswith(("Readers agree ", "Agreement on "))
+    assert shown.startswith(("Readers ", "Agreement on "))
     assert "Nodule read by two or more" in shown
     assert "EntityColumn(" not in ok(study, "type", "list")
 

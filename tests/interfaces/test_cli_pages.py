@@ -36,9 +36,11 @@ from commonground.interfaces.cli.page import (
     show_seconds,
 )
 from commonground.interfaces.cli.plain_data import as_plain
+from commonground.interfaces.cli.presenting_checks import SHOWN, present_disagreements
 from commonground.interfaces.cli.presenting_lineage import MOST, present_lineage
 from commonground.interfaces.cli.printing import render_plain
 from commonground.interfaces.cli.rich_printing import print_page
+from commonground.operations.adjudicating import Disagreement
 from commonground.operations.lineage import Lineage
 from commonground.operations.registry import VERBS
 from commonground.operations.verb import Param, Verb
@@ -219,3 +221,43 @@ def test_a_long_lineage_says_that_it_is_cut(others: int, said: bool) -> None:
     page = present_lineage([answer], {})
     assert [len(block.rows) for block in page.blocks if isinstance(block, Table)] == [MOST]
     assert any("lines are shown" in cell.text for cell in page.below) == said
+
+
+def test_a_lineage_names_a_role_only_if_it_says_more() -> None:
+    """A role that is the name of the thing itself is left out; every step says who did what."""
+    run, version, model = Named(1, "execution", "fit", None), Named(2, "version", "scans@1.0.0", None), 3
+    made = Named(model, "asset", "model.pt", "model")
+    up = [Edge(7, 2, 1, "used", "scans", {})]
+    down = [Edge(8, 1, 3, "produced", "best", {})]
+    shown = render_plain(
+        present_lineage(
+            [
+                Lineage(run, "up", (version,), tuple(up), complete=True),
+                Lineage(run, "down", (made,), tuple(down), complete=True),
+            ],
+            {},
+        )
+    )
+    assert [line.split("  ")[-1].strip() for line in shown.splitlines() if "@" in line or "model.pt" in line] == [
+        "used",
+        "made as best",
+    ]
+    back = present_lineage([Lineage(made, "up", (run,), tuple(down), complete=True)], {})
+    assert "made it as best" in render_plain(back)
+
+
+def test_disagreements_say_what_is_open_and_what_is_not_shown() -> None:
+    """One that is open, all that are settled, and a list that is cut are each said as they are."""
+    open_one = Disagreement("n1", (("a", "1"), ("b", "2")), None, None, 0)
+    settled = Disagreement("n2", (("a", "1"), ("b", "2")), "2", "c", 1)
+
+    def headline(*found: Disagreement, **args: object) -> str:
+        return present_disagreements(found, {"feature": "grade", **args}).headline
+
+    assert headline(open_one, settled) == "Readers disagree on 2 entities in grade; 1 is open."
+    assert headline(settled) == "Readers disagree on 1 entity in grade; all is settled."
+    assert headline() == "No two readers disagree on grade."
+    assert headline(unsettled=True) == "Nothing is open: whatever readers disagree on in grade is settled."
+    page = present_disagreements([settled] * (SHOWN + 3), {})
+    assert "3 more are not" in page.below[0].text
+    assert "1 newer reading" in render_plain(page)

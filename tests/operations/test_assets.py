@@ -46,7 +46,7 @@ def count_assets(session: Session) -> int:
 def test_a_folder_becomes_one_series_that_comes_out_as_it_went_in(session: Session, folder: Path) -> None:
     """Every path and every byte of the folder is in the one that is checked out, and nothing else."""
     done = session.write("asset add", path=folder)
-    assert done.plan.effect["files"] == 5
+    assert (done.plan.effect["adds"], done.plan.effect["files"]) == ("series scans", 5)
     assert count_assets(session) == 1
     listed = session.read("asset files", asset="scans")
     assert [one["path"] for one in listed] == ["a/1.png", "a/2.png", "b/1.png", "b/3.txt", "z"]
@@ -91,7 +91,7 @@ def test_a_changed_folder_is_a_new_series_and_the_old_one_stays(session: Session
 def test_each_file_can_be_an_asset_of_its_own(session: Session, folder: Path) -> None:
     """With `each` every file is one, those with the same name and bytes are there once more only if they are new."""
     done = session.write("asset add", path=folder / "a", each=True, kind="picture")
-    assert done.plan.effect == {"files": 2, "there already": 0, "bytes": 6, "kept": "stored"}
+    assert done.plan.effect == {"adds": "2 files", "files": 2, "there already": 0, "bytes": 6, "kept": "stored"}
     write(folder / "a/4.png", b"four")
     again = session.write("asset add", path=folder / "a", each=True, kind="picture")
     assert (again.plan.effect["files"], again.plan.effect["there already"]) == (1, 2)

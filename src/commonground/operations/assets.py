@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from commonground.errors import InvalidInput, NotFound
+from commonground.errors import InvalidInput, NotFound, count
 from commonground.identity import Kind, Rid, show_rid
 from commonground.operations.plans import Bulk, Plan, Reading
 from commonground.operations.resolving import resolve
@@ -135,7 +135,7 @@ def _plan_series(
     }
     stored_before: set[str] = set()
     effect: dict[str, Any] = {
-        "series": title,
+        "adds": f"series {title}",
         "files": len(listing.names),
         "bytes": fields["size"],
         "kept": LEFT if reference else STORED,
@@ -213,6 +213,7 @@ def _plan_files(
         at=on.view.change,
         anchors=tuple(rids) if few else (),
         effect={
+            "adds": titles[0] if len(titles) == 1 else count(len(rows), "file"),
             "files": len(rows),
             "there already": len(titles) - len(rows),
             "bytes": sum(taken.sizes),

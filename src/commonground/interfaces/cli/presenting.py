@@ -28,10 +28,10 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "execution compare": ("presenting_data", "present_difference"),
     "verify": ("presenting_checks", "present_verified"),
     "feature disagreements": ("presenting_checks", "present_disagreements"),
-    "term find": ("presenting_checks", "present_senses"),
+    "term find": ("presenting_declared", "present_senses"),
     "feature agreement": ("presenting_checks", "present_agreement"),
-    "type list": ("presenting_checks", "present_types"),
-    "impact": ("presenting_checks", "present_impact"),
+    "type list": ("presenting_declared", "present_types"),
+    "impact": ("presenting_declared", "present_impact"),
     "gc": ("presenting_checks", "present_collected"),
     "dependents": ("presenting_runs", "present_dependents"),
 }

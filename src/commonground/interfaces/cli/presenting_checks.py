@@ -51,13 +51,13 @@ def present_agreement(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: AN
     alpha = answer.alpha
     if alpha.value is None:
         return Page(f"Agreement on {answer.feature} cannot be told: {alpha.reason}")
-    word, look = "hardly", "open"
+    said, look = "hardly agree", "open"
     if alpha.value >= GOOD:
-        word, look = "well", "holds"
+        said, look = "agree well", "holds"
     elif alpha.value >= FAIR:
-        word = "moderately"
+        said = "agree moderately"
     elif alpha.value >= FAIR / 2:
-        word = "weakly"
+        said = "agree weakly"
     interval = f" (95 %: {show_figure(alpha.low)} to {show_figure(alpha.high)})" if alpha.low is not None else ""
     kind = str(answer.feature).partition(".")[0]
     rows = [
@@ -80,25 +80,33 @@ def present_agreement(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: AN
             for row, (label, counts) in enumerate(zip(labels, pairs.pairs, strict=True))
         )
         blocks.append(Table(heads, matrix, f"Pairs of readings of the same {kind}"))
-    return Page(f"Readers agree {word} on {answer.feature}.", look=look, blocks=tuple(blocks))
+    return Page(f"Readers {said} on {answer.feature}.", look=look, blocks=tuple(blocks))
 
 
-def present_types(answer: Sequence[Any], args: Mapping[str, Any]) -> Page:
-    """Entity types and their columns."""
-    del args
+def present_disagreements(answer: Sequence[Any], args: Mapping[str, Any]) -> Page:
+    """On what readers disagree."""
+    what = str(args.get("feature", "it"))
+    if not answer and args.get("unsettled"):
+        return Page(f"Nothing is open: whatever readers disagree on in {what} is settled.", look="holds")
     if not answer:
-        return Page("No entity types yet.", hints=("cg import TABLE.csv --as TYPE --key COLUMN --dry-run",))
-    names = {kind.rid: kind.name for kind in answer}
+        return Page(f"No two readers disagree on {what}.", look="holds")
     rows = tuple(
         (
-            Cell(kind.name, "strong"),
-            Cell(kind.key_label or "key"),
-            Cell(", ".join(_column(column, names) for column in kind.columns) or GAP_SIGN),
+            Cell(one.key, "strong"),
+            Cell(", ".join(f"{who}: {value}" for who, value in one.readings)),
+            Cell(f"{one.settled}, by {one.by}" + (f"; {count(one.since, 'newer reading')}" if one.since else ""))
+            if one.by
+            else Cell("open", "open"),
         )
-        for kind in answer
+        for one in answer[:SHOWN]
     )
-    columns = (Column("type"), Column("told apart by"), Column("columns", wraps=True))
-    return Page(f"{count(len(rows), 'entity type')}.", blocks=(Table(columns, rows),))
+    left = sum(one.by is None for one in answer)
+    state = f"{count(left, 'is', 'are')} open" if left else "all is settled"
+    more = len(answer) - len(rows)
+    below = (Cell(f"The first {SHOWN} are shown and {more:,} more are not; --json gives all.", "open"),) if more else ()
+    table = Table((Column("key"), Column("readings", wraps=True), Column("settled", wraps=True)), rows)
+    headline = f"Readers disagree on {count(len(answer), 'entity', 'entities')} in {what}; {state}."
+    return Page(headline, look="open" if left else "holds", below=below, blocks=(table,))
 
 
 def present_collected(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
@@ -116,60 +124,9 @@ def present_collected(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: AN
     )
 
 
-def _column(column: Any, names: Mapping[int, str]) -> str:  # noqa: ANN401 - a record of the layer below
-    target = f" to {names[column.target]}" if column.target in names else ""
-    return f"{column.name} ({column.holds}{target}{f', {column.unit}' if column.unit else ''})"
-
-
 def _percent(share: float | None) -> str:
     return GAP_SIGN if share is None else f"{100 * share:.1f} %"
 
 
 def _apart(row: int, at: int) -> str:
     return "open" if abs(row - at) > 1 else ""
-
-
-def present_impact(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
-    """What depends on something declared."""
-    del args
-    if not answer.touches:
-        return Page(f"Nothing depends on {answer.name}.", look="holds")
-    rows = tuple((Cell(one.kind, "quiet"), Cell(one.name, "strong"), Cell(one.how)) for one in answer.touches)
-    table = Table((Column(""), Column("what", wraps=True), Column("how", wraps=True)), rows)
-    return Page(f"{count(len(rows), 'thing')} to look at before {answer.name} changes.", blocks=(table,))
-
-
-def present_disagreements(answer: Sequence[Any], args: Mapping[str, Any]) -> Page:
-    """On what readers disagree."""
-    what = str(args.get("feature", "it"))
-    if not answer:
-        return Page(f"Nothing is open: no two readers disagree on {what}.", look="holds")
-    rows = tuple(
-        (
-            Cell(one.key, "strong"),
-            Cell(", ".join(f"{who}: {value}" for who, value in one.readings)),
-            Cell(f"{one.settled}, by {one.by}" + (f"; {one.since} newer readings" if one.since else ""))
-            if one.by
-            else Cell("open", "open"),
-        )
-        for one in answer[:SHOWN]
-    )
-    left = sum(one.by is None for one in answer)
-    headline = f"Readers disagree on {count(len(answer), 'entity', 'entities')}; {left:,} are open."
-    return Page(headline, blocks=(Table((Column("key"), Column("readings", wraps=True), Column("settled")), rows),))
-
-
-def present_senses(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
-    """What a word means, to whom."""
-    del args
-    rows = tuple(
-        (
-            Cell(one.term, "strong"),
-            Cell(one.how + (f" in {one.discipline}" if one.discipline else "")),
-            Cell(one.definition) if one.definition else Cell(GAP_SIGN, "gap"),
-        )
-        for one in answer.senses
-    )
-    table = Table((Column("term"), Column("as", wraps=True), Column("definition", wraps=True)), rows)
-    headline = answer.warning or f"{answer.word} is {answer.senses[0].term}."
-    return Page(headline, look="open" if answer.warning else "holds", blocks=(table,))

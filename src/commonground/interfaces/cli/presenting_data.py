@@ -80,9 +80,8 @@ def _differs(found: StateComparison) -> Page:
     totals = {word: sum(getattr(table, word) for table in answer.tables) for word in ("added", "removed", "changed")}
     members = next((table for table in answer.tables if table.table == "members"), None)
     if members is not None:
-        parts = [f"{members.added:,} came"] * bool(members.added) + [f"{members.removed:,} left"] * bool(
-            members.removed
-        )
+        moved = ((members.added, "came"), (members.removed, "left"))
+        parts = [f"{count(number, 'member')} {word}" for number, word in moved if number]
         headline = f"From {answer.old} to {answer.new}: {' and '.join(parts) or 'members changed'}."
     else:
         said = ", ".join(f"{count(total, 'row')} {word}" for word, total in totals.items() if total)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from commonground.errors import count
 from commonground.interfaces.cli.page import Block, Cell, Column, Page, Table
@@ -34,21 +35,22 @@ def present_lineage(answers: Sequence[Lineage], short: Mapping[int, str]) -> Pag
 
 def _tree(answer: Lineage, short: Mapping[int, str]) -> Table:
     up = answer.direction == "up"
+    named = {thing.rid: thing for thing in (answer.start, *answer.things)}
     steps: dict[int, list[tuple[int, str]]] = {}
     for edge in answer.edges:
         here, there = (edge.dst, edge.src) if up else (edge.src, edge.dst)
-        steps.setdefault(here, []).append((there, _how(edge.relation, edge.role, edge.details, up=up)))
-    named = {thing.rid: thing for thing in answer.things}
+        told = {named[rid].name.partition("@")[0] for rid in (here, there) if rid in named}
+        steps.setdefault(here, []).append((there, _how(edge, up=up, told=told)))
     seen = {answer.start.rid}
     rows: list[tuple[Cell, ...]] = []
     waiting = [(rid, 0, how) for rid, how in reversed(steps.get(answer.start.rid, []))]
-    left = list(named)
+    left = [thing.rid for thing in answer.things]
     while waiting or left:
         if not waiting:
             rid = left.pop(0)
             if rid in seen:
                 continue
-            waiting.append((rid, 0, "computed values it holds" if up else "holds its values"))
+            waiting.append((rid, 0, "the values it holds come from it" if up else "holds its values"))
         rid, level, how = waiting.pop()
         thing = named.get(rid)
         if thing is None or len(rows) > MOST:
@@ -72,13 +74,14 @@ def _tree(answer: Lineage, short: Mapping[int, str]) -> Table:
     return Table(columns, tuple(rows), TITLES[answer.direction], heads=False)
 
 
-def _how(relation: str, role: str | None, details: Mapping[str, object], *, up: bool) -> str:
-    word = {
+def _how(edge: Any, *, up: bool, told: set[str]) -> str:  # noqa: ANN401 - a record of the layer below
+    """What a thing has to do with the one above it; a role that is the name of one of the two says nothing more."""
+    words = {
         ("used", True): "used",
-        ("used", False): "used by",
-        ("produced", True): "made by",
+        ("used", False): "used it",
+        ("produced", True): "made it",
         ("produced", False): "made",
     }
-    said = word.get((relation, up), relation)
-    unreleased = ", not released" if details.get("unreleased") else ""
-    return f"{said}{f' as {role}' if role else ''}{unreleased}"
+    said = words.get((edge.relation, up), edge.relation)
+    role = f" as {edge.role}" if edge.role and edge.role not in told else ""
+    return f"{said}{role}{', not released' if edge.details.get('unreleased') else ''}"

@@ -67,7 +67,9 @@ def present_log(answer: Log, args: Mapping[str, Any]) -> Page:
     headline = f"{count(answer.total, 'change')}{about}"
     shown = f"; the newest {len(answer.entries):,} follow" if answer.total > len(answer.entries) else ""
     below = (
-        Cell(f"{silent:,} of these have no reason on record", "gap") if silent else Cell("All have a reason.", "holds")
+        Cell(f"{count(silent, 'of these has', 'of these have')} no reason on record", "gap")
+        if silent
+        else Cell("All have a reason.", "holds")
     )
     del args
     return Page(f"{headline}{shown}.", below=(below,), blocks=(log_table(answer.entries),))

@@ -21,6 +21,8 @@ from commonground.interfaces.cli.page import (
 from commonground.interfaces.cli.presenting_reading import STATES
 from commonground.operations.execution_reading import ExecutionRecord, FoundExecution
 
+SHOWN = 3
+
 
 def present_execution(answer: ExecutionRecord, args: Mapping[str, Any]) -> Page:
     """One execution."""
@@ -73,7 +75,10 @@ def present_found(answer: Sequence[FoundExecution], args: Mapping[str, Any]) -> 
     """Executions in a list."""
     if not answer:
         return Page("No executions match." if args.get("filter") else "No executions yet.")
-    keys = list(dict.fromkeys(key for found in answer for key in found.metrics))[:4]
+    asked = f"{args.get('filter')} {args.get('order')}"
+    every = dict.fromkeys(key for found in answer for key in found.metrics)
+    # What was asked for goes first: there is no room for all, and names must be whole to be copied.
+    keys = sorted(every, key=lambda key: key not in asked)[:SHOWN]
     rows = tuple(
         (
             Cell(found.execution.name, "strong"),
