@@ -28,6 +28,7 @@ PYTHON = {
     "path": "Path",
     "json": "plain data",
     "object": "dict",
+    "column": "dict",
     "pairs": "dict of text",
 }
 

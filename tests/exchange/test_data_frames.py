@@ -111,7 +111,7 @@ def test_a_precision_never_hides_a_column() -> None:
     with pytest.raises(InvalidInput, match="already"):
         to_polars(taken)
     assert to_polars(taken, dates="text").row(0) == ("1950", 3)
-    with pytest.raises(InvalidInput, match="neither"):
+    with pytest.raises(InvalidInput, match="cannot be"):
         to_pandas(taken, dates="month")
 
 

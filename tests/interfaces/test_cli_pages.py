@@ -162,6 +162,14 @@ def test_options_become_arguments_of_the_verb(tmp_path: Path) -> None:
     }
 
 
+def test_a_column_is_declared_only_where_one_is_asked_for() -> None:
+    """`size:real:mm` declares a column; the name of one, with its kind before it, stays a name."""
+    declared = read_arguments(VERBS["type extend"], {"columns": ("size:real:mm", '{"name": "day", "holds": "date"}')})
+    assert declared == {"columns": [{"name": "size", "holds": "real", "unit": "mm"}, {"name": "day", "holds": "date"}]}
+    named = ["column:Nodule.size", "Nodule.side"]
+    assert read_arguments(VERBS["type sensitive"], {"columns": named}) == {"columns": named}
+
+
 def test_all_faults_of_options_come_at_once() -> None:
     """Two unreadable options are both named in one error."""
     with pytest.raises(InvalidInput) as caught:

@@ -114,6 +114,14 @@ def test_no_message_says_what_stands_there(study: Session, tmp_path: Path) -> No
     assert "row 2" in str(caught_too.value)
 
 
+def test_a_column_under_two_names_is_refused_though_it_is_sensitive(study: Session) -> None:
+    """Given under its name of now and of before, neither is silently left out."""
+    study.write("rename", what="Patient.birthday", to="born")
+    with pytest.raises(InvalidInput) as caught:
+        study.write("entity upsert", type="Patient", keys=["p3"], columns={"born": ["1960"], "birthday": ["1961"]})
+    assert caught.value.faults == ("birthday was the name of born, which is given as well",)
+
+
 def test_an_import_marks_new_columns(study: Session, tmp_path: Path) -> None:
     """A column named as sensitive is declared so, before anybody can look at it."""
     path = tmp_path / "people.csv"

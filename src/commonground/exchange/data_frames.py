@@ -66,7 +66,7 @@ def _term(field: pa.Field) -> FrameColumn | None:
 def _typed(table: pa.Table, dates: str) -> pa.Table:
     """The table with its dates as days, each followed by its precision."""
     if dates not in {"day", "text"}:
-        raise InvalidInput(f"dates={dates!r} is neither 'day' nor 'text'.")
+        raise InvalidInput(f"dates cannot be {dates!r}.", todo="Say 'day' or 'text'.")
     fields: list[pa.Field] = []
     cells: list[pa.ChunkedArray] = []
     for field in table.schema:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,8 +117,9 @@ def read_disagreements(
     keys = dict(zip(listed["rid"], listed["key"], strict=True))
     said = _by_entity(values)
     apart = {rid: rows for rid, rows in said.items() if len({_said(values, row) for row in rows}) > 1}
-    who = naming.name_things(on.view, {int(values.rater[row]) for rows in apart.values() for row in rows})
     done = _settled(on, one)
+    people_met = {int(values.rater[row]) for rows in apart.values() for row in rows}
+    who = naming.name_things(on.view, {*people_met, *(by for _, by, _, _ in done.values())})
     found = []
     for rid, rows in apart.items():
         value, by, batch, ordinal = done.get(rid, (None, None, 0, 0))
@@ -127,7 +128,7 @@ def read_disagreements(
         settled = features.list_settled(on.view, batch, ordinal) if by is not None else set()
         now = {(int(values.batch[row]), int(values.ordinal[row])) for row in rows}
         readings = tuple((who[int(values.rater[row])].name, words(_said(values, row))) for row in rows)
-        name = naming.name_things(on.view, [by])[by].name if by is not None else None
+        name = who[by].name if by is not None else None
         found.append(
             Disagreement(keys[rid], readings, words(value) if name else None, name, len(now - settled) if name else 0)
         )
@@ -186,7 +187,8 @@ def _said(values: FeatureValues, row: int) -> Any:  # noqa: ANN401 - a stored va
     return None if values.missing[row] else np.asarray(values.value[row]).item()
 
 
-def _spell(on: Reading, one: Feature) -> Any:  # noqa: ANN401 - a function of a stored value
+def _spell(on: Reading, one: Feature) -> Callable[[Any], str]:
+    """How stored values of a feature are read."""
     terms: Mapping[int, str] = {}
     if one.holds is Holds.TERM:
         terms = {term.rid: term.name for term in vocabularies.list_terms(on.view, one.vocabulary or 0)}

@@ -66,7 +66,7 @@ def read_kappa(
     one, _ = resolve_feature(on, feature)
     pair = [people.get_person(on.view, name) for name in (first, second)]
     if pair[0].rid == pair[1].rid:
-        raise InvalidInput(f"{pair[0].name} cannot be compared with themself.")
+        raise InvalidInput(f"{pair[0].name} cannot be compared with themself.", todo="Name two readers.")
     values, _ = _readings(on, one, dataset)
     told = []
     for person in pair:

@@ -37,7 +37,7 @@ def _faults(param: Param, given: Any) -> list[str]:  # noqa: ANN401 - whatever w
 def _fault(param: Param, value: Any) -> str:  # noqa: ANN401 - as above
     if param.choices and value not in param.choices:
         return f"{value!r} is none of {', '.join(param.choices)}"
-    if param.type == "object" and not isinstance(value, Mapping):
+    if param.type in {"object", "column"} and not isinstance(value, Mapping):
         return f'{value!r} is not of the form {{"name": value}}'
     if param.type == "int":
         try:

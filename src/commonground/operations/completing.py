@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from commonground.identity import Rid, show_rid
 from commonground.operations.assets import CACHE
 from commonground.operations.collecting import collect
-from commonground.store import changes, files, schema
+from commonground.store import changes, files
 from commonground.store.ground import Ground
 from commonground.structure import tables
 from commonground.structure.stored_files import list_file_uses
@@ -55,11 +55,9 @@ def complete_erasures(ground: Ground) -> bool:
 
 def _remember_all(ground: Ground, connection: sa.Connection) -> None:
     """Add the erasures that are missing to the list beside the study, which holds ids only."""
-    log = schema.change
-    wanted = connection.execute(sa.select(log.c.id).where(log.c.verb == "erase").order_by(log.c.id)).scalars().all()
     path = ground.folder / DENY_LIST
     before = path.read_bytes() if path.exists() else b""
-    lines = [_line(change.plan, change.args) for change in (changes.get_change(connection, one) for one in wanted)]
+    lines = [_line(change.plan, change.args) for change in changes.list_by_verb(connection, "erase")]
     missing = [line for line in lines if line and line not in before]
     if missing:
         files.write_atomically(path, before + b"".join(missing))

@@ -41,7 +41,9 @@ def plan_dataset(
     told = labels or {}
     unknown = set(told) - set(AXES)
     if unknown:
-        raise InvalidInput(f"{', '.join(sorted(unknown))}: a dataset's labels lie on {', '.join(AXES)}.")
+        raise InvalidInput(
+            f"{', '.join(sorted(unknown))}: no such axis.", todo=f"The axes of labels are {', '.join(AXES)}."
+        )
     pairs = [(axis, clean_name(label, "label")) for axis, words in told.items() for label in words]
     named = [resolve_feature(on, feature)[0].rid for feature in features]
     rid, plan_id, criteria_rid, batch, *more = on.mint(4 + len(pairs) + len(named))
@@ -162,7 +164,7 @@ def plan_nest(on: Reading, *, dataset: str, inside: str) -> Plan:
     """Put a dataset into another."""
     child, parent = datasets.get_dataset(on.view, dataset), datasets.get_dataset(on.view, inside)
     if child.rid in datasets.list_children(on.view, parent.rid):
-        raise Conflict(f"{child.name} lies in {parent.name} already.")
+        raise Conflict(f"{child.name} lies in {parent.name} already.", todo="Nothing is left to do.")
     if parent.rid in datasets.list_inside(on.view, child.rid):
         raise Conflict("A dataset cannot lie within itself.", todo="Nest the other way round, or make a third one.")
     rid, plan_id = on.mint(2)
@@ -186,7 +188,10 @@ def plan_unnest(on: Reading, *, dataset: str, inside: str) -> Plan:
     """Take a nested dataset out of another."""
     child, parent = datasets.get_dataset(on.view, dataset), datasets.get_dataset(on.view, inside)
     if child.rid not in datasets.list_children(on.view, parent.rid):
-        raise NotFound(f"{child.name} does not lie directly in {parent.name}.")
+        raise NotFound(
+            f"{child.name} does not lie directly in {parent.name}.",
+            todo=f"`cg show {parent.name}` names what lies in it.",
+        )
     return Plan(
         id=on.mint()[0],
         verb="dataset unnest",
@@ -214,7 +219,7 @@ def _members(
     if keys is None and given is None:
         return empty, empty
     if type_name is None:
-        raise InvalidInput("Say of which entity type the members are.")
+        raise InvalidInput("It is not said of which entity type the members are.", todo="Name it: type; --type.")
     kind = entities.get_type(on.view, type_name)
     if keys is not None:
         found = entities.find_keys(on.view, kind, sorted(set(keys)))

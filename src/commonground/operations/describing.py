@@ -78,9 +78,10 @@ class SideBySide:
 def describe_thing(on: Reading, what: Identified, *, sensitive: bool = False) -> tuple[str | None, tuple[Fact, ...]]:
     """What people say of a thing, and the facts of it; sensitive ones only if they are asked for."""
     facts = _DESCRIBE.get(what.kind)
-    told = facts(on, what.rid) if facts else []
     if what.kind is Kind.ENTITY:
         told = _entity(on, what.rid, sensitive=sensitive)
+    else:
+        told = facts(on, what.rid) if facts else []
     return description_of(on.view, what.kind, what.rid), (*told, *_former(on.view, what))
 
 
@@ -227,9 +228,9 @@ def _type(on: Reading, rid: Rid) -> list[Fact]:
     facts = [Fact("how many", history.count_entities(view, one)), Fact("told apart by", one.key_label or "key")]
     for column in one.columns:
         holds = str(column.holds) + (f" to {targets[column.target].name}" if column.target else "")
-        before = f", called before: {', '.join(column.former)}" if column.former else ""
-        before += ", sensitive" if column.sensitive else ""
-        facts.append(Fact(column.name, f"{holds} {column.unit or ''}".strip() + before, column.description))
+        more = f", called before: {', '.join(column.former)}" if column.former else ""
+        more += ", sensitive" if column.sensitive else ""
+        facts.append(Fact(column.name, f"{holds} {column.unit or ''}".strip() + more, column.description))
     facts += [
         Fact(f"feature {one_feature.name}", str(one_feature.holds), one_feature.description)
         for one_feature in features.list_features(view, rid)
@@ -237,7 +238,7 @@ def _type(on: Reading, rid: Rid) -> list[Fact]:
     return facts
 
 
-def _entity(on: Reading, rid: Rid, *, sensitive: bool = False) -> list[Fact]:
+def _entity(on: Reading, rid: Rid, *, sensitive: bool) -> list[Fact]:
     view = on.view
     known = {kind.name: kind for kind in entities.list_types(view)}
     name = naming.name_things(view, [rid])[rid].name
@@ -379,7 +380,6 @@ _DESCRIBE: dict[Kind, Callable[[Reading, Rid], list[Fact]]] = {
     Kind.EXECUTION: _execution,
     Kind.FEATURE: _feature,
     Kind.TYPE: _type,
-    Kind.ENTITY: _entity,
     Kind.VOCABULARY: _vocabulary,
     Kind.TERM: _term,
     Kind.PERSON: _person,

@@ -119,12 +119,12 @@ def plan_merge(on: Reading, *, type: str, duplicate: str, into: str) -> Plan:  #
     found = entities.find_keys(on.view, kind, [duplicate, into])
     for key in (duplicate, into):
         if key not in found:
-            raise NotFound(f"There is no {kind.name} {key!r}.")
+            raise NotFound(f"There is no {kind.name} {key!r}.", todo="Look for a slip of the pen; `cg find` searches.")
     old, new = found[duplicate], found[into]
     if old == new:
         if duplicate != into:
-            raise InvalidInput(f"{duplicate} and {into} are one {kind.name} already.")
-        raise InvalidInput("An entity cannot be merged into itself.")
+            raise InvalidInput(f"{duplicate} and {into} are one {kind.name} already.", todo="Nothing is left to do.")
+        raise InvalidInput("An entity cannot be merged into itself.", todo="Name the one that stays: into; --into.")
     moved = _relink(on.view, kind, old, new)
     return Plan(
         id=on.mint()[0],
@@ -245,14 +245,11 @@ def store_values(on: Reading, kind: EntityType, columns: Given, rows: int) -> di
             column = kind.get_column(name)
             if isinstance(values, str) or not hasattr(values, "__len__"):
                 raise InvalidInput(f"{name} needs a value for each of {rows} entities, as a list")  # noqa: TRY301 - as below
-            if column.sensitive:
-                stored[column.place] = _store_guarded(on, column, values, rows)
-                continue
             if len(values) != rows:
                 raise InvalidInput(f"{name} has {count(len(values), 'value')} for {count(rows, 'entity', 'entities')}")  # noqa: TRY301 - collected with the others
             if column.place in stored:
                 raise InvalidInput(f"{name} was the name of {column.name}, which is given as well")  # noqa: TRY301 - as above
-            stored[column.place] = _store_column(on, column, values)
+            stored[column.place] = (_store_guarded if column.sensitive else _store_column)(on, column, values)
         except (InvalidInput, NotFound) as error:
             faults += [error.what, *error.faults]
     if faults:
@@ -322,10 +319,8 @@ def _store_column(on: Reading, column: EntityColumn, values: Sequence[Any]) -> l
     return stored
 
 
-def _store_guarded(on: Reading, column: EntityColumn, values: Sequence[Any], rows: int) -> list[Any]:
+def _store_guarded(on: Reading, column: EntityColumn, values: Sequence[Any]) -> list[Any]:
     """As _store_column, for a sensitive column: a fault says where, not what."""
-    if len(values) != rows:
-        raise InvalidInput(f"{column.name} has {len(values)} values for {rows} entities")
     try:
         return _store_column(on, column, values)
     except InvalidInput:

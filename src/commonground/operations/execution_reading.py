@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from commonground.errors import InvalidInput
+from commonground.errors import InvalidInput, count
 from commonground.identity import Rid
 from commonground.operations.executions import pick_execution
 from commonground.operations.plans import Reading
@@ -140,7 +140,9 @@ def read_metrics(on: Reading, *, execution: Rid | str, key: str | None = None) -
 def read_comparison(on: Reading, *, executions: Sequence[Rid | str]) -> Comparison:
     """In what executions differ: data, code, environment, parameters, metrics, and who ran them where."""
     if not 2 <= len(executions) <= MOST_COMPARED:  # noqa: PLR2004 - one cannot be compared
-        raise InvalidInput(f"A comparison is of 2 to {MOST_COMPARED} executions; these are {len(executions)}.")
+        raise InvalidInput(
+            f"{count(len(executions), 'execution')} cannot be compared.", todo=f"Name 2 to {MOST_COMPARED}."
+        )
     records = [read_execution(on, execution=one) for one in executions]
     axes = [
         _axis("code", [_code(record) for record in records]),

@@ -35,9 +35,12 @@ def read_lineage(
 ) -> Lineage:
     """What something came from (up), or what came of it (down)."""
     if direction not in {"up", "down"}:
-        raise InvalidInput(f"{direction!r} is neither up nor down.")
+        raise InvalidInput(f"{direction!r} is no direction.", todo="Say up or down.")
     if not 1 <= most <= lineage.MOST or (depth is not None and depth < 1):
-        raise InvalidInput(f"A walk has at least one step and reaches 1 to {lineage.MOST} things.")
+        raise InvalidInput(
+            "The lineage cannot be followed so far.",
+            todo=f"Ask for a depth of 1 or more, and for 1 to {lineage.MOST:,} things.",
+        )
     rid = _thing(on, rid)
     walk = lineage.walk(on.view, rid, direction, depth=depth, most=most)
     named = lineage.describe(on.view, [rid, *walk.reached])
@@ -51,7 +54,7 @@ def read_dependents(
 ) -> Dependents:
     """What rests on values by a rater, on a term, or on any one thing."""
     if sum(one is not None for one in (rater, term, rid)) != 1:
-        raise InvalidInput("Name one of the three: a rater, a term, or an id.")
+        raise InvalidInput("It is not said on what they rest.", todo="Name one of the three: --rater, --term or --rid.")
     if rater is not None:
         return lineage.find_dependents(on.view, rater=_rater(on, rater))
     if term is not None:

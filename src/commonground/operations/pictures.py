@@ -90,7 +90,11 @@ def _match(folder: Path, match: str, kind: EntityType, key: str | None) -> tuple
     """The pictures that fit, and the key of the entity that each belongs to."""
     draft = picture_folders.match(folder, match).check()
     if not draft.rows:
-        raise InvalidInput(f"No file in {folder} fits {match!r}.", faults=[f"left over: {n}" for n in draft.unmatched])
+        raise InvalidInput(
+            f"No file in {folder} fits {match!r}.",
+            faults=[f"left over: {n}" for n in draft.unmatched],
+            todo="Write the pattern so that it fits the names, such as {key}.png.",
+        )
     template = _template(draft.fields, kind, key)
     return draft, [
         template.format(**{field: draft.table[field][row] for field in draft.fields}) for row in range(draft.rows)
@@ -146,7 +150,11 @@ def stage_pictures(ground: Ground, plan: Plan) -> None:
         row["name"] for row, info in zip(plan.payload["assets"], kept, strict=True) if info.digest != row["digest"]
     ]
     if changed:
-        raise InvalidInput("Pictures changed while they were being imported.", faults=changed[:SHOWN])
+        raise InvalidInput(
+            "Pictures changed while they were being imported.",
+            faults=changed[:SHOWN],
+            todo="Import them again when nobody writes there.",
+        )
 
 
 def apply_pictures(tx: Transaction, plan: Plan, _staged: None) -> None:
@@ -172,7 +180,7 @@ def _column(on: Reading, kind: EntityType, name: str) -> tuple[str, list[dict[st
     column = kind.find_column(name)
     if column is not None:
         if column.holds is not Holds.ASSET:
-            raise InvalidInput(f"{kind.name}.{name} holds {column.holds}, not a picture.")
+            raise InvalidInput(f"{kind.name}.{name} holds {column.holds}, not a picture.", todo="Name another column.")
         return column.place, None
     extends = describe_columns(on, kind.name, [NewColumn(name, "asset")], known=kind.columns)
     return extends[0]["place"], extends

@@ -43,7 +43,7 @@ PARTS = ("major", "minor", "patch")
 def plan_release(on: Reading, *, dataset: str, part: str = "major", description: str | None = None) -> Plan:
     """Freeze the present state of a dataset as its next version."""
     if part not in PARTS:
-        raise InvalidInput(f"{part!r} is none of {', '.join(PARTS)}.")
+        raise InvalidInput(f"{part!r} is no part of a version number.", todo=f"Say one of {', '.join(PARTS)}.")
     one = datasets.get_dataset(on.view, dataset)
     versions = datasets.list_versions(on.view, one.rid)
     scope = measure_scope(on.view, one.rid)

@@ -22,6 +22,7 @@ from commonground.store.ground import Ground
 from commonground.structure import entities
 from commonground.structure.stored_files import list_file_uses
 
+KEPT_ELSEWHERE = "Take it from where it is kept."
 Progress = Callable[[str, int], None]
 
 
@@ -105,9 +106,9 @@ def _read_erased(path: Path) -> list[dict[str, Any]]:
         entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         good = all(isinstance(entry["basis"], str) and isinstance(entry["entities"], dict) for entry in entries)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BrokenFile(f"The list of erasures {path} cannot be read: {error}.") from error
+        raise BrokenFile(f"The list of erasures {path} cannot be read: {error}.", todo=KEPT_ELSEWHERE) from error
     if not good:
-        raise BrokenFile(f"The list of erasures {path} is damaged.", todo="Take it from where it is kept.")
+        raise BrokenFile(f"The list of erasures {path} is damaged.", todo=KEPT_ELSEWHERE)
     return entries
 
 

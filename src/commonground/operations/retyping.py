@@ -43,9 +43,9 @@ def plan_retype(
     told = {str(value): None if new is None else str(new) for value, new in (maps or {}).items()}
     done = _convert(on, column, listed[column.place], row, told)
     if done.bad and not drop_bad:
-        told_bad = count(sum(len(rows) for _, rows in done.bad.values()), "value")
+        bad = sum(len(rows) for _, rows in done.bad.values())
         raise InvalidInput(
-            f"{told_bad} of {kind.name}.{column.name} cannot become {row['holds']}.",
+            f"{count(bad, 'value')} of {kind.name}.{column.name} cannot become {row['holds']}.",
             faults=_spell_bad(column, done, listed["key"]),
             todo="Say what each becomes (maps; --map VALUE=NEW, nothing after = for empty), or leave them empty"
             " (drop_bad; --drop-bad).",
@@ -100,7 +100,7 @@ def _describe(
     others = [one for one in kind.columns if one.rid != column.rid]
     (row,) = describe_columns(on, kind.name, [new], known=others)
     if row["holds"] == column.holds and row["target"] == column.target:
-        raise InvalidInput(f"{kind.name}.{column.name} holds {column.holds} already.")
+        raise InvalidInput(f"{kind.name}.{column.name} holds {column.holds} already.", todo="Nothing is left to do.")
     table = tables.entity_column
     (before,) = on.view.list_rows(table, table.c.rid == column.rid)
     return {**row, "position": before.position, "converted_from": column.rid}

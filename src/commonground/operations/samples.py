@@ -31,9 +31,12 @@ def make_samples(
     `read` makes something of a file's bytes, `transform` of a sample. Raises InvalidInput with all faults at once.
     """
     if missing not in {"error", "drop"}:
-        raise InvalidInput(f"missing={missing!r} is neither 'error' nor 'drop'.")
+        raise InvalidInput(f"missing cannot be {missing!r}.", todo="Say 'error' or 'drop'.")
     if "rid" not in table.column_names:
-        raise InvalidInput("The table has no column rid, so nothing would lead back from a sample to its entity.")
+        raise InvalidInput(
+            "The table has no column rid, so nothing would lead back from a sample to its entity.",
+            todo="Keep the column rid of the frame.",
+        )
     whole = [table[name].is_valid().to_numpy() for name in table.column_names]
     if missing == "drop":
         table = table.filter(pa.array(np.logical_and.reduce(whole)))

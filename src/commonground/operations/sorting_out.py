@@ -41,7 +41,8 @@ def sort_out(on: Reading, kind: EntityType | None, keys: list[str], stored: dict
     clean = [_clean_key(key, row) for row, key in enumerate(keys, start=1)]
     doubles = sorted(key for key, times in Counter(clean).items() if times > 1)
     if doubles:
-        raise InvalidInput("Keys must be unique.", faults=[f"{key!r} comes more than once" for key in doubles[:SHOWN]])
+        faults = [f"{key!r} comes more than once" for key in doubles[:SHOWN]]
+        raise InvalidInput("Keys must be unique.", faults=faults, todo="Keep one row for each entity.")
     listed: dict[str, list[Any]] = entities.list_entities(on.view, kind) if kind else {"rid": [], "key": []}
     there = {key: position for position, key in enumerate(listed["key"]) if key is not None}
     places = list(stored)

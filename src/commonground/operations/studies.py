@@ -109,7 +109,9 @@ def plan_person(
     if people.find_person(on.view, name) is not None:
         raise Conflict(f"There is somebody called {name!r} here already.", todo="`cg person list` names everybody.")
     if role.upper() not in Role.__members__:
-        raise InvalidInput(f"{role!r} is none of {', '.join(one.name.lower() for one in Role)}.")
+        raise InvalidInput(
+            f"{role!r} is no role.", todo=f"The roles are {', '.join(one.name.lower() for one in Role)}."
+        )
     texts = list(dict.fromkeys(logins or []))
     taken = [f"{text} is {one.name}" for text in texts if (one := people.find_person(on.view, text)) is not None]
     if taken:

@@ -41,7 +41,9 @@ def read_verify(
         try:
             kept = Path(checkpoint).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"The checkpoint {checkpoint} cannot be read: {error}.") from error
+            raise InvalidInput(
+                f"The checkpoint {checkpoint} cannot be read: {error}.", todo="Check the path."
+            ) from error
     return verify(on.ground, full=full, sample=sample, checkpoint=kept, files=list_file_uses, progress=progress)
 
 

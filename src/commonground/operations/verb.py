@@ -14,7 +14,8 @@ class Param:
     help: str
     """One sentence."""
     type: str = "text"
-    """text, int, real, flag, path, pairs, json, or object: a mapping, as JSON where text is typed."""
+    """text, int, real, flag, path, pairs, json; object: a mapping, as JSON where text is typed; column: what declares
+    one, as `size:real:mm` where text is typed."""
     required: bool = False
     """Whether it must be given."""
     positional: bool = False
@@ -52,4 +53,5 @@ class Verb:
     judges: bool = False
     """Whether it is a person's own judgement, which no agent gives for them; to prepare it is open to everybody."""
     sweeps: bool = False
-    """Whether it takes away what any other plan may name: `recheck_erase` looks again, under the lock, at its reach."""
+    """Whether it takes away what any other plan may name: then its `recheck_` looks again, under the lock, at what that
+    is, if somebody came in between."""

@@ -1,4 +1,4 @@
-"""Whether runs wait to be delivered or closed: asked by every command, so it loads next to nothing."""
+"""Whether runs wait to be delivered or erasures to be finished: asked by every command, so it loads next to nothing."""
 
 from __future__ import annotations
 

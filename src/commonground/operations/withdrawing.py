@@ -14,6 +14,9 @@ from commonground.structure import datasets, entities
 from commonground.structure.entities import EntityType
 from commonground.structure.withdrawals import list_withdrawn, withdraw
 
+NAMED = 5
+"""How many keys are named in what a plan says: enough to recognise them."""
+
 
 def plan_withdraw(
     on: Reading,
@@ -54,8 +57,8 @@ def plan_withdraw(
         reads=(*reach, *sorted(gone)),
         why=reason,
         effect={
-            "withdraws": ", ".join(f"{kind.name}:{key}" for key in sorted(set(keys))[:5])
-            + (f" and {len(set(keys)) - 5} more" if len(set(keys)) > 5 else ""),  # noqa: PLR2004 - enough to recognise them
+            "withdraws": ", ".join(f"{kind.name}:{key}" for key in sorted(set(keys))[:NAMED])
+            + (f" and {len(set(keys)) - NAMED} more" if len(set(keys)) > NAMED else ""),
             "because": reason,
             "entities": {types[rid].name: len(rids) for rid, rids in reach.items()},
             "members of live datasets": _memberships(on, gone),

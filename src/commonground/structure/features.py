@@ -173,7 +173,7 @@ def read_values(view: View, feature: Feature) -> FeatureValues:
 
 
 def read_annotated(view: View, feature: Feature) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The entity of every value that `read_values` gives, in no order: enough to count them."""
+    """The entity of every value, in no order, those of withdrawn entities too: enough to count within a scope."""
     entity = read_bulk(view, feature.table, [feature.rid], ["entity"]).columns["entity"]
     for old, new in list_aliases(view).items():
         entity[entity == old] = new

@@ -115,7 +115,7 @@ def build_frame(
     unless they are named in `columns`, or `sensitive` asks for all.
     """
     if missing not in {"keep", "drop", "error"}:
-        raise InvalidInput(f"{missing!r} is none of keep, drop, error.")
+        raise InvalidInput(f"missing cannot be {missing!r}.", todo="Say keep, drop or error.")
     members = source.get_table("members")
     kinds = _kinds(source, types)
     kind = _grain(source, kinds, types, grain)

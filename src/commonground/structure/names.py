@@ -19,7 +19,7 @@ def clean_name(name: str, what: str = "name") -> str:
     if not clean:
         raise InvalidInput(f"A {what} cannot be empty.", todo="Give one.")
     if len(clean) > LONGEST:
-        raise InvalidInput(f"A {what} can have {LONGEST} characters; this has {len(clean)}.")
+        raise InvalidInput(f"A {what} can have {LONGEST} characters; this has {len(clean)}.", todo="Shorten it.")
     bad = sorted({character for character in clean if unicodedata.category(character)[0] == "C"})
     if bad or RESERVED in clean:
         shown = ", ".join(f"U+{ord(character):04X}" for character in bad) or RESERVED

@@ -40,7 +40,7 @@ def pin(view: View, text: str) -> Pinned:
     reference = Reference.parse(text)
     dataset = get_dataset(view, reference.name)
     if reference.change is not None and reference.change > view.change:
-        raise NotFound(f"There is no change {reference.change} yet; the newest is {view.change}.")
+        raise NotFound(f"There is no change {reference.change} yet; the newest is {view.change}.", todo="`cg log`.")
     if reference.dev:
         return Pinned(dataset, None, reference.change or view.change)
     if reference.version is None and not list_versions(view, dataset.rid):

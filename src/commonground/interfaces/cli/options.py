@@ -99,7 +99,7 @@ def _read(param: Param, value: Any) -> Any:  # noqa: ANN401 - what click gives, 
     if param.type == "pairs":
         pairs = [_split(text, needed=True) for text in (value if param.many else [value])]
         return {name: other for name, _, other in pairs}
-    if param.name == "columns" and param.many:
+    if param.type == "column":
         return [_read_column(text) for text in value]
     if param.type in {"json", "object"}:
         return [read_json(text) for text in value] if param.many else read_json(value)
@@ -187,9 +187,8 @@ def _metavar(param: Param) -> str:
         return "NAME=VALUE"
     if param.name in BOTH_WAYS:
         return "NAME[=TYPE]"
-    if param.name == "columns" and param.many:
-        return "COLUMN"
-    return {"int": "N", "real": "X", "json": "JSON", "object": "JSON", "path": "PATH"}.get(param.type, "TEXT")
+    words = {"int": "N", "real": "X", "json": "JSON", "object": "JSON", "column": "COLUMN", "path": "PATH"}
+    return words.get(param.type, "TEXT")
 
 
 def _singular(name: str) -> str | None:

@@ -175,7 +175,7 @@ def _part(module: str, what: str) -> Any:  # noqa: ANN401 - a module
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith("commonground"):
-            raise InvalidInput(f"{what} is not in this release.") from error
+            raise InvalidInput(f"{what} is not in this release.", todo="`cg version` names the release.") from error
         raise MissingExtra(
             f"{what} needs the package {error.name}.", todo="Install commonground with its extras: commonground[demo]."
         ) from error

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from commonground.errors import InvalidInput, StorageError
+from commonground.errors import InvalidInput, StorageError, count
 from commonground.identity import Mint, Rid
 from commonground.operations.executions import produced_edge
 from commonground.operations.session import Session
@@ -91,9 +91,10 @@ def describe_values(
     """
     entities, cells = _columns(values)
     if len(entities) != len(cells):
-        raise InvalidInput(f"{len(cells)} values for {len(entities)} entities.")
+        told = f"{count(len(cells), 'value')} for {count(len(entities), 'entity', 'entities')}."
+        raise InvalidInput(told, todo="Give one value for each entity.")
     if not entities:
-        raise InvalidInput("There are no values to write.")
+        raise InvalidInput("There are no values to write.", todo="Give at least one entity and its value.")
     by_rid = isinstance(entities[0], int)
     return {
         "plan": mint.one(),
@@ -122,7 +123,9 @@ def _columns(values: Any) -> tuple[list[Any], list[Any]]:  # noqa: ANN401 - as a
         about = next((name for name in ("rid", "key") if name in names), None)
         rest = [name for name in names if name not in {"rid", "key"}]
         if about is None or len(rest) != 1:
-            raise InvalidInput("A table of values has a column rid or key, and one column of values.")
+            raise InvalidInput(
+                "These are not the columns of a table of values.", todo="Give a column rid or key, and one of values."
+            )
         return _listed(values[about]), _listed(values[rest[0]])
     entities, cells = values
     return _listed(entities), _listed(cells)

@@ -113,7 +113,7 @@ VERBS: tuple[Verb, ...] = (
         writes=True,
         params=(
             NAME,
-            Param("columns", COLUMN, type="object", many=True),
+            Param("columns", COLUMN, type="column", many=True),
             Param("key_label", "What the natural key is called."),
             DESCRIPTION,
         ),
@@ -128,7 +128,7 @@ VERBS: tuple[Verb, ...] = (
         writes=True,
         params=(
             Param("type", "The entity type.", required=True, positional=True),
-            Param("columns", COLUMN, type="object", many=True, required=True),
+            Param("columns", COLUMN, type="column", many=True, required=True),
         ),
     ),
     Verb(
