@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
+
 from commonground.errors import Conflict, InvalidInput, NotFound, count
 from commonground.identity import Rid, show_rid
 from commonground.operations.plans import Plan, Reading
@@ -18,7 +20,7 @@ from commonground.store.view import View
 from commonground.structure import entities, tables, vocabularies
 from commonground.structure.column_types import Holds, read_values
 from commonground.structure.entities import EntityColumn, EntityType
-from commonground.structure.former_names import refuse_taken
+from commonground.structure.former_names import refuse_retired, refuse_taken
 from commonground.structure.names import clean_name, name_key, slug
 from commonground.structure.pointing import check_pointed
 from commonground.structure.withdrawals import list_withdrawn_keys
@@ -184,6 +186,8 @@ def describe_columns(
 ) -> list[dict[str, Any]]:
     """The arguments that declare columns; raises InvalidInput with all faults at once."""
     told = _read_columns(columns)
+    column_table, types = tables.entity_column, tables.entity_type
+    own = sa.select(types.c.rid).where(on.view.visible(types), types.c.name_key == name_key(type_name))
     taken = {name_key(name) for column in known for name in (column.name, *column.former)} | {"key", "rid"}
     faults: list[str] = []
     rows: list[dict[str, Any]] = []
@@ -195,6 +199,7 @@ def describe_columns(
             if name_key(name) in taken:
                 raise InvalidInput(f"{type_name} has a column {name!r} already, or a name too much like it")  # noqa: TRY301 - collected with the others
             taken.add(name_key(name))
+            refuse_retired(on.view, column_table, name, "column", column_table.c.type.in_(own))
             rows.append(
                 {
                     "rid": rid,
@@ -208,6 +213,8 @@ def describe_columns(
                     "position": position,
                 }
             )
+        except Conflict as error:
+            faults.append(f"{error.what} {error.todo}")
         except (InvalidInput, NotFound) as error:
             faults.append(error.what)
         except ValueError:

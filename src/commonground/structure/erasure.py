@@ -27,6 +27,7 @@ from commonground.structure.column_types import Holds
 from commonground.structure.entities import EntityType, get_table, list_aliases, list_types
 from commonground.structure.features import VALUE_TABLES
 from commonground.structure.stored_files import ANY_DIGEST
+from commonground.structure.tables import entity_column
 from commonground.structure.telling_files import may_stand_in
 from commonground.structure.telling_words import list_changes_about
 
@@ -169,20 +170,45 @@ def _with_duplicates(rids: set[Rid], aliases: Mapping[Rid, Rid]) -> set[Rid]:
 def _linking(view: View, types: dict[Rid, EntityType], target: Rid, rids: set[Rid]) -> Iterator[tuple[Rid, set[Rid]]]:
     """The entities whose newest state links to one of these."""
     for other in types.values():
-        for link in other.links:
-            if link.target != target:
-                continue
+        for place, until in _links_to(view, other, target):
             table = get_table(view, other)
             later = table.alias()
-            newest = ~sa.exists().where(later.c.rid == table.c.rid, later.c.since > table.c.since)
+            after = [later.c.since < until] if until else []
+            newest = ~sa.exists().where(later.c.rid == table.c.rid, later.c.since > table.c.since, *after)
             yield (
                 other.rid,
                 {
                     row.rid
                     for part in portions(sorted(rids))
-                    for row in view.rows(sa.select(table.c.rid).where(table.c[link.place].in_(part), newest))
+                    for row in view.rows(
+                        sa.select(table.c.rid).where(
+                            table.c[place].in_(part), newest, *([table.c.since < until] if until else [])
+                        )
+                    )
                 },
             )
+
+
+def _links_to(view: View, kind: EntityType, target: Rid) -> list[tuple[str, int | None]]:
+    """The columns by which entities of a type lead to another type: their places, and when they were retired if so.
+
+    A link that became another link is that one now; one that became text is followed as it was at its end.
+    """
+    rows = view.rows(sa.select(entity_column).where(entity_column.c.type == kind.rid).order_by(entity_column.c.since))
+    last = {row.rid: row for row in rows}
+    replaced = {row.converted_from for row in last.values() if row.holds == Holds.LINK and row.converted_from}
+    return [
+        (row.place, row.until)
+        for rid, row in last.items()
+        if row.holds == Holds.LINK and row.target == target and rid not in replaced
+    ]
+
+
+def _file_places(view: View, kind: EntityType) -> list[str]:
+    """The places of all columns of a type that hold files, or held them before they were retired."""
+    column = entity_column
+    held = sa.select(column.c.place).where(column.c.type == kind.rid, column.c.holds == str(Holds.ASSET))
+    return sorted({row.place for row in view.rows(held)})
 
 
 def _keys(view: View, kind: EntityType, rids: set[Rid]) -> list[str]:
@@ -198,7 +224,7 @@ def _assets(view: View, blobs: BlobStore, types: dict[Rid, EntityType], reach: R
     own: set[Rid] = set()
     others: set[Rid] = set()
     for kind in types.values():
-        places = [column.place for column in kind.columns if column.holds is Holds.ASSET]
+        places = _file_places(view, kind)
         if not places:
             continue
         table = get_table(view, kind)

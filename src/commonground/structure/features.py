@@ -25,7 +25,7 @@ from commonground.store.view import View
 from commonground.structure import tables
 from commonground.structure.column_types import Holds
 from commonground.structure.entities import list_aliases
-from commonground.structure.former_names import find_named_rows
+from commonground.structure.former_names import find_named_rows, list_retired_rows, refuse_retired
 from commonground.structure.names import name_key
 from commonground.structure.selectors import Values
 from commonground.structure.withdrawals import list_withdrawn_rids
@@ -70,10 +70,14 @@ def get_feature(view: View, name: str | Rid, kind: Rid | None = None) -> Feature
     conditions = [] if kind is None else [tables.feature.c.type == kind]
     if isinstance(name, int):
         rows = view.list_rows(tables.feature, tables.feature.c.rid == name, *conditions)
+        # Versions and executions name a feature by its id also when it is retired.
+        rows = rows or list_retired_rows(view, tables.feature, tables.feature.c.rid == name, *conditions)
     else:
         rows = find_named_rows(view, tables.feature, name, *conditions)
     if len(rows) != 1:
         known = ", ".join(row.name for row in view.list_rows(tables.feature)) or "none yet"
+        if not rows and not isinstance(name, int):
+            refuse_retired(view, tables.feature, name, "feature", *conditions)
         what = "There is no feature" if not rows else "More than one entity type has a feature"
         raise NotFound(f"{what} {name!r}.", todo=f"There are: {known}. `Nodule.malignancy` names one of a type.")
     return _feature(rows[0])

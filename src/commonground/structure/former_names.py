@@ -19,6 +19,9 @@ from commonground.store.view import View
 from commonground.structure.names import name_key
 
 Condition = sa.ColumnElement[bool]
+RETIRE = "retire"
+"""The verb by which something declared is retired: its row ends, and what was said with it stays."""
+RETIRABLE = frozenset({"entity_column", "feature"})
 
 
 def find_named_rows(view: View, table: sa.Table, name: str, *conditions: Condition) -> Sequence[sa.Row[Any]]:
@@ -57,6 +60,25 @@ def list_former_names(view: View, table: sa.Table, *conditions: Condition) -> di
     return {rid: tuple(names.values()) for rid, names in found.items()}
 
 
+def list_retired_rows(view: View, table: sa.Table, *conditions: Condition) -> Sequence[sa.Row[Any]]:
+    """The rows that a change retired and none has brought back, in their last state, by rid."""
+    log, later = schema.change, table.alias()
+    again = sa.exists().where(later.c.rid == table.c.rid, later.c.since >= table.c.until, later.c.since <= view.change)
+    ended = sa.select(table).join(log, log.c.id == table.c.until)
+    wanted = (log.c.verb == RETIRE, table.c.until <= view.change, ~again, *conditions)
+    return view.rows(ended.where(*wanted).order_by(table.c.rid))
+
+
+def refuse_retired(view: View, table: sa.Table, name: str, what: str, *conditions: Condition) -> None:
+    """Raise Conflict if something of this name was retired: it may come back, and its values would mean two things."""
+    found = list_retired_rows(view, table, table.c.name_key == name_key(name), *conditions)
+    if found:
+        raise Conflict(
+            f"The {what} {name!r} was retired by change {found[0].until}.",
+            todo="Bring it back (`cg retire WHAT --back`), leave it out, or choose another name.",
+        )
+
+
 def refuse_taken(
     view: View, table: sa.Table, name: str, what: str, *conditions: Condition, own: Rid = 0, reuse: bool = False
 ) -> None:
@@ -65,6 +87,8 @@ def refuse_taken(
     living = view.list_rows(table, table.c.name_key == name_key(name), *others)
     if living:
         raise Conflict(f"There is a {what} {living[0].name!r} already.", todo="Choose another name.")
+    if table.name in RETIRABLE:
+        refuse_retired(view, table, name, what, *others)
     former = [] if reuse else list_former_rows(view, table, name, *others)
     if former:
         raise Conflict(

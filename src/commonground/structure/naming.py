@@ -15,7 +15,7 @@ from commonground.store import schema
 from commonground.store.portions import portions
 from commonground.store.view import View
 from commonground.structure import entities, lineage, tables, vocabularies
-from commonground.structure.former_names import list_former_rows
+from commonground.structure.former_names import list_former_rows, list_retired_rows
 from commonground.structure.lineage import Named
 from commonground.structure.names import name_key
 from commonground.structure.withdrawals import find_withdrawn, list_withdrawn
@@ -23,6 +23,7 @@ from commonground.structure.withdrawals import find_withdrawn, list_withdrawn
 PART = 500
 MOST = 2000
 WITHDRAWN = "withdrawn"
+RETIRED = "retired"
 _UNIQUE = {
     Kind.DATASET: tables.dataset,
     Kind.TYPE: tables.entity_type,
@@ -51,6 +52,8 @@ def name_things(view: View, rids: Iterable[Rid]) -> dict[Rid, Named]:
         )
         found.update((row.rid, Named(row.rid, Kind.FEATURE, f"{row.of}.{row.name}", None)) for row in view.rows(joined))
         found.update((row.rid, Named(row.rid, Kind.SLOT, row.label, None)) for row in _rows(view, tables.slot, part))
+        left = [rid for rid in part if found[rid].name == Kind.FEATURE]
+        found.update((one.rid, one) for one in (_name_retired(view, left) if left else ()))
     entities_left = [rid for rid in plain if found[rid].kind == Kind.ENTITY]
     found.update(_name_entities(view, entities_left))
     return found
@@ -131,6 +134,15 @@ def _find_former(view: View, name: str) -> list[Named]:
         ]
         found += [Named(row.rid, Kind.FEATURE, f"{holder.name}.{row.name}", None) for row in rows[:1]]
     return found
+
+
+def _name_retired(view: View, rids: Sequence[Rid]) -> list[Named]:
+    """Features that were retired, by the name that they had."""
+    rows = list_retired_rows(view, tables.feature, tables.feature.c.rid.in_(rids))
+    holders = {row.rid: row.name for row in _rows(view, tables.entity_type, [row.type for row in rows])}
+    return [
+        Named(row.rid, Kind.FEATURE, f"{holders[row.type]}.{row.name}", RETIRED) for row in rows if row.type in holders
+    ]
 
 
 def _name_entities(view: View, rids: Sequence[Rid]) -> dict[Rid, Named]:

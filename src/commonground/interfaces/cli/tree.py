@@ -17,7 +17,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Begin", ("init", "demo", "status")),
     ("Read", ("show", "why", "log", "diff", "lineage", "dependents", "find")),
     ("Build", ("import", "type", "entity", "vocabulary", "term", "feature", "dataset", "asset", "person")),
-    ("Change", ("rename", "retype", "impact")),
+    ("Change", ("rename", "retype", "retire", "impact")),
     ("Run", ("run", "execution", "reproduce", "sync")),
     ("Keep", ("verify", "backup", "backups", "restore", "checkpoint", "gc", "revert", "erase", "migrate", "doctor")),
 )

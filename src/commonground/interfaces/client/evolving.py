@@ -39,6 +39,10 @@ class Schema:
             "retype", why=why, what=what, to=to, target=target, unit=unit, maps=maps, drop_bad=drop_bad
         )
 
+    def retire(self, what: str, *, back: bool = False, why: str | None = None) -> Committed:
+        """Put a column or a feature out of use, or `back` in use; versions and earlier times keep what it says."""
+        return self._session.write("retire", why=why, what=what, back=back)
+
     def impact(self, what: str) -> Impact:
         """What depends on something declared, before it changes."""
         found: Impact = self._session.read("impact", what=what)

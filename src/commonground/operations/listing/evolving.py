@@ -47,6 +47,21 @@ VERBS: tuple[Verb, ...] = (
         ),
     ),
     Verb(
+        "retire",
+        "retiring",
+        "retire",
+        "Put a column or a feature out of use; versions keep it, and it can be brought back.",
+        "curator",
+        writes=True,
+        sweeps=True,
+        params=(
+            Param(
+                "what", "A column as Patient.age, or a feature as Nodule.malignancy.", required=True, positional=True
+            ),
+            Param("back", "Bring back what was retired.", type="flag"),
+        ),
+    ),
+    Verb(
         "impact",
         "impact",
         "impact",

@@ -1,0 +1,147 @@
+"""Retiring columns and features: out of use now, there in versions, and back again with all they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from commonground.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from commonground.operations.frames import read_frame
+from commonground.operations.plans import Role
+from commonground.operations.session import Session
+from commonground.store.verify import verify
+from commonground.structure.selectors import newest
+
+
+@pytest.fixture
+def study(session: Session) -> Session:
+    """Two nodules with a column and a feature, released as 1.0.0."""
+    columns = [{"name": "size", "holds": "real"}, {"name": "shape", "holds": "text"}]
+    session.write("type add", name="Nodule", columns=columns)
+    told = {"size": [4.0, 9.5], "shape": ["round", "oval"]}
+    session.write("entity upsert", type="Nodule", keys=["n1", "n2"], columns=told)
+    session.write("feature add", name="grade", type="Nodule", holds="int", description="How bad it looks")
+    session.write("feature annotate", feature="grade", keys=["n1", "n2"], values=[1, 2])
+    session.write("dataset create", name="nodules", type="Nodule", keys=["n1", "n2"], features=["grade"])
+    session.write("dataset release", dataset="nodules")
+    return session
+
+
+def frame(session: Session, dataset: str, **features: object) -> dict[str, list[object]]:
+    """A frame as columns, without rids."""
+    with session.reading() as on:
+        found = read_frame(on, dataset=dataset, features=features or None)  # type: ignore[arg-type]  # selectors, as used
+    return {name: cells for name, cells in found.table.to_pydict().items() if name != "rid"}
+
+
+def test_a_retired_column_is_hidden_and_versions_have_it(study: Session, tmp_path: Path) -> None:
+    """It is in no frame of now and takes no value, by any door; the version shows it, and back it has all it said."""
+    plan = study.plan("retire", what="Nodule.shape")
+    assert plan.effect["retires"] == "Nodule.shape"
+    assert "version nodules@1.0.0: holds it as shape" in plan.effect["touches"]
+    study.commit(plan)
+    assert frame(study, "nodules@dev") == {"key": ["n1", "n2"], "size": [4.0, 9.5]}
+    assert frame(study, "nodules@1.0.0")["shape"] == ["round", "oval"]
+    with pytest.raises(InvalidInput, match="no column 'shape'"):
+        study.write("entity upsert", type="Nodule", keys=["n1"], columns={"shape": ["flat"]})
+    (tmp_path / "more.csv").write_text("id,shape\nn1,flat\n")
+    for verb, told in (
+        ("import table", {"path": tmp_path / "more.csv", "type": "Nodule", "key": "id"}),
+        ("type extend", {"type": "Nodule", "columns": [{"name": "Shape", "holds": "int"}]}),
+    ):
+        with pytest.raises(InvalidInput, match="cannot be declared") as refused:
+            study.write(verb, **told)
+        assert "was retired by change" in str(refused.value)
+    with pytest.raises(Conflict, match="was retired"):
+        study.write("rename", what="Nodule.size", to="shape")
+    study.write("entity upsert", type="Nodule", keys=["n2", "n3"], columns={"size": [2.0, 1.0]})
+    study.write("retire", what="Nodule.shape", back=True)
+    study.write("dataset add", dataset="nodules", type="Nodule", keys=["n3"])
+    assert frame(study, "nodules@dev")["shape"] == ["round", "oval", None]
+    assert frame(study, "nodules@dev")["size"] == [4.0, 2.0, 1.0]
+    assert verify(study.ground, full=True).intact
+
+
+def test_a_retired_feature_leaves_its_datasets_and_versions_have_its_values(study: Session) -> None:
+    """It takes no value and nothing takes its name; the version still says what it said; back, all is there."""
+    done = study.write("retire", what="grade", why="Nobody grades any more")
+    assert done.plan.effect["leaves the datasets"] == ["nodules"]
+    with pytest.raises(Conflict, match="was retired"):
+        study.write("feature annotate", feature="grade", keys=["n1"], values=[3])
+    with pytest.raises(Conflict, match="was retired"):
+        study.write("feature add", name="Grade", type="Nodule", holds="int")
+    with pytest.raises(Conflict, match="was retired"):
+        frame(study, "nodules@dev", grade=newest())
+    assert frame(study, "nodules@1.0.0", grade=newest())["grade"] == [1, 2]
+    assert study.read("find", words=["grade"]).found == ()
+    assert any("Nodule.grade" in entry.about for entry in study.read("log").entries)
+    study.write("dataset release", dataset="nodules")
+    study.write("retire", what="Nodule.grade", back=True)
+    assert frame(study, "nodules@dev", grade=newest())["grade"] == [1, 2]
+    study.write("feature annotate", feature="grade", keys=["n1"], values=[3])
+    assert frame(study, "nodules@dev", grade=newest())["grade"] == [3, 2]
+    assert [one.name for one in study.read("find", words=["grade"]).found] == ["Nodule.grade"]
+    assert verify(study.ground, full=True).intact
+
+
+def test_a_retirement_is_undone_like_any_change(study: Session) -> None:
+    """`revert` brings the feature back, into its datasets too."""
+    done = study.write("retire", what="grade")
+    assert done.change is not None
+    study.write("revert", change=done.change.id)
+    assert frame(study, "nodules@dev", grade=newest())["grade"] == [1, 2]
+    assert not study.read("dataset status", dataset="nodules").dirty
+    assert [one.name for one in study.read("find", words=["grade"]).found] == ["Nodule.grade"]
+
+
+def test_what_was_planned_before_is_refused(study: Session) -> None:
+    """Values that were planned before the retirement, and a retirement planned before a dataset named the feature."""
+    before = study.plan("feature annotate", feature="grade", keys=["n1"], values=[3])
+    late = study.plan("retire", what="grade")
+    study.write("dataset create", name="others", type="Nodule", keys=["n1"], features=["grade"])
+    with pytest.raises(Conflict):
+        study.commit(late)
+    study.write("retire", what="grade")
+    with pytest.raises(Conflict):
+        study.commit(before)
+
+
+def test_what_cannot_be_retired(study: Session) -> None:
+    """A type, a link, what was never there or is retired already; and a contributor retires nothing."""
+    study.write("type add", name="Scan", columns=[{"name": "nodule", "holds": "link", "target": "Nodule"}])
+    with pytest.raises(InvalidInput, match="columns and features"):
+        study.plan("retire", what="Nodule")
+    with pytest.raises(InvalidInput, match="is a link"):
+        study.plan("retire", what="Scan.nodule")
+    with pytest.raises(NotFound, match="was retired"):
+        study.plan("retire", what="grade", back=True)
+    study.write("retire", what="Nodule.size")
+    with pytest.raises(NotFound) as told:
+        study.plan("retire", what="Nodule.colour", back=True)
+    assert "Retired are: Nodule.size." in str(told.value)
+    with pytest.raises(NotAllowed):
+        Session(study.ground, study.actor, Role.CONTRIBUTOR).write("retire", what="grade")
+
+
+def test_an_erasure_follows_links_and_files_that_were_retired(session: Session, tmp_path: Path) -> None:
+    """A link that became text still tells what belongs to a patient, and a picture of a retired column goes too."""
+    session.write("type add", name="Patient", columns=[{"name": "photo", "holds": "asset"}])
+    session.write("entity upsert", type="Patient", keys=["p1", "p2"], columns={})
+    (tmp_path / "p1.png").write_bytes(
+        bytes.fromhex(
+            "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63606060000000040001f6"
+            "1738550000000049454e44ae426082"
+        )
+    )
+    told = {"path": tmp_path, "match": "{patient}.png", "type": "Patient", "column": "photo"}
+    session.write("import pictures", **told)
+    session.write("type add", name="Scan", columns=[{"name": "patient", "holds": "link", "target": "Patient"}])
+    session.write("entity upsert", type="Scan", keys=["s1", "s2"], columns={"patient": ["p1", "p2"]})
+    session.write("retype", what="Scan.patient", to="text")
+    session.write("entity upsert", type="Scan", keys=["s1", "s2"], columns={"patient": ["one", "two"]})
+    session.write("retire", what="Patient.photo")
+    done = session.write("erase", type="Patient", key="p1", basis="withdrawn consent")
+    assert done.plan.effect["destroys"] == {"Patient": 1, "Scan": 1}
+    assert done.plan.effect["files"] == ["p1.png"]
+    assert verify(session.ground, full=True).intact
