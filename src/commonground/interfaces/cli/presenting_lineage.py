@@ -39,7 +39,8 @@ def _tree(answer: Lineage, short: Mapping[int, str]) -> Table:
     steps: dict[int, list[tuple[int, str]]] = {}
     for edge in answer.edges:
         here, there = (edge.dst, edge.src) if up else (edge.src, edge.dst)
-        told = {named[rid].name.partition("@")[0] for rid in (here, there) if rid in named}
+        names = [named[rid].name for rid in (here, there) if rid in named]
+        told = {part for name in names for part in (name, name.partition("@")[0], name.rpartition(".")[2])}
         steps.setdefault(here, []).append((there, _how(edge, up=up, told=told)))
     seen = {answer.start.rid}
     rows: list[tuple[Cell, ...]] = []
@@ -50,7 +51,7 @@ def _tree(answer: Lineage, short: Mapping[int, str]) -> Table:
             rid = left.pop(0)
             if rid in seen:
                 continue
-            waiting.append((rid, 0, "the values it holds come from it" if up else "holds its values"))
+            waiting.append((rid, 0, "gave values it holds" if up else "holds its values"))
         rid, level, how = waiting.pop()
         thing = named.get(rid)
         if thing is None or len(rows) > MOST:

@@ -65,7 +65,8 @@ def present_log(answer: Log, args: Mapping[str, Any]) -> Page:
         return Page(f"No changes{about}.")
     silent = sum(entry.silent for entry in answer.entries)
     headline = f"{count(answer.total, 'change')}{about}"
-    shown = f"; the newest {len(answer.entries):,} follow" if answer.total > len(answer.entries) else ""
+    newest = "the newest follows" if len(answer.entries) == 1 else f"the newest {len(answer.entries):,} follow"
+    shown = f"; {newest}" if answer.total > len(answer.entries) else ""
     below = (
         Cell(f"{count(silent, 'of these has', 'of these have')} no reason on record", "gap")
         if silent

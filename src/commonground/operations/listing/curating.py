@@ -9,6 +9,10 @@ DESCRIPTION = Param("description", "What others should know of it.")
 TYPE = Param("type", "The entity type.", required=True)
 COLUMN = "A column: size:real:mm, patient:link:Patient, side:term:Laterality; or as JSON."
 PATH = Param("path", "The file or folder.", type="path", required=True, positional=True)
+FEATURE = Param("feature", "The feature, as malignancy or Nodule.malignancy.", required=True, positional=True)
+KEYS = Param("keys", "The key of an entity.", many=True, required=True)
+VALUES = Param("values", "The value for each entity, as JSON.", type="json", many=True, required=True)
+REASONS = Param("reasons", "Why there is no value, for each entity.", many=True)
 
 VERBS: tuple[Verb, ...] = (
     Verb(
@@ -181,7 +185,7 @@ VERBS: tuple[Verb, ...] = (
         sweeps=True,
         params=(
             TYPE,
-            Param("keys", "The key of an entity.", many=True, required=True),
+            KEYS,
             Param("reason", "Why they are no longer valid.", required=True),
             Param("linked", "Withdraw what links to them too, as the scans of a patient.", type="flag"),
         ),
@@ -226,11 +230,11 @@ VERBS: tuple[Verb, ...] = (
         "contributor",
         writes=True,
         params=(
-            Param("feature", "The feature, as malignancy or Nodule.malignancy.", required=True, positional=True),
-            Param("keys", "The key of an entity.", many=True, required=True),
-            Param("values", "The value for each entity, as JSON.", type="json", many=True, required=True),
+            FEATURE,
+            KEYS,
+            VALUES,
             Param("rater", "Who gave the values, if not you."),
-            Param("reasons", "Why there is no value, for each entity.", many=True),
+            REASONS,
         ),
     ),
     Verb(
@@ -242,11 +246,11 @@ VERBS: tuple[Verb, ...] = (
         writes=True,
         judges=True,
         params=(
-            Param("feature", "The feature, as malignancy or Nodule.malignancy.", required=True, positional=True),
-            Param("keys", "The key of an entity.", many=True, required=True),
-            Param("values", "The value for each entity, as JSON.", type="json", many=True, required=True),
+            FEATURE,
+            KEYS,
+            VALUES,
             Param("by", "Who settles it, if not you."),
-            Param("reasons", "Why there is no value, for each entity.", many=True),
+            REASONS,
             Param("agreed", "Settle also what all readers agree on.", type="flag"),
         ),
     ),
