@@ -8,6 +8,7 @@ from functools import cache
 from house import SOURCES, modules, name_of, tree_of
 
 LAYERS = [
+    "late",
     "errors",
     "identity",
     "store",

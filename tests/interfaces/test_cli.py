@@ -103,6 +103,23 @@ def test_help_loads_nothing_heavy() -> None:
     assert all(title in done.stdout for title in ("Begin:", "Read:", "Build:", "Run:", "dataset", "init"))
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["show Patient", "show nodules", "show nodules@1.0.0", "log", "find nodules", "why nodules", "execution find"],
+)
+def test_reading_a_page_loads_no_arrays(study: Path, words: str) -> None:
+    """What reads some rows and prints a page loads neither numpy, pyarrow nor, as nobody looks at colours, rich."""
+    code = (
+        "import sys\nfrom commonground.interfaces.cli import main\nsys.argv = ['cg', *sys.argv[1:]]\n"
+        "try:\n    main()\nexcept SystemExit as left:\n    status = left.code\n"
+        "print(sorted({'numpy', 'pyarrow', 'rich', 'sqlalchemy'} & set(sys.modules)), status)"
+    )
+    command = [sys.executable, "-c", code, *words.split()]
+    environment = {**os.environ, "CG_PERSON": "Reader One"}
+    done = subprocess.run(command, cwd=study, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.endswith("['sqlalchemy'] 0\n")
+
+
 def test_help_is_quick() -> None:
     """`cg --help` needs less than a quarter of a second of a processor more than starting Python does."""
 

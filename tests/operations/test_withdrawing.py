@@ -9,6 +9,7 @@ import pytest
 from commonground.errors import Conflict, InvalidInput, NotFound
 from commonground.operations.frames import read_frame
 from commonground.operations.session import Session
+from commonground.structure import datasets
 from commonground.structure.selectors import newest
 
 
@@ -206,3 +207,21 @@ def test_the_key_of_a_duplicate_of_a_withdrawn_entity_stays_taken(session: Sessi
     assert (done.plan.effect["new"], done.plan.effect["changed"]) == (0, 0)
     assert [note.partition(" by")[0] for note in done.plan.effect["notes"]] == ["s2 was withdrawn", "s3 was withdrawn"]
     assert session.read("show", what="Scan:s3").facts[0].why == "the wrong eye"
+
+
+def test_members_are_counted_as_they_are_read(session: Session) -> None:
+    """What is withdrawn, merged, taken out, nested or in two datasets counts as it does for reading the members."""
+    merged(session)
+    session.write("dataset create", name="all", type="Patient", keys=["p1", "p2", "p3"])
+    session.write("dataset create", name="more", type="Scan", keys=["s1", "s2", "s3"])
+    session.write("dataset nest", dataset="scans", inside="all")
+    session.write("dataset nest", dataset="more", inside="all")
+    session.write("dataset remove", dataset="more", type="Scan", keys=["s2"])
+    session.write("entity withdraw", type="Scan", keys=["s3"], reason="the wrong eye")
+    for name, expected in {"scans": [2], "more": [1], "all": [2, 2]}.items():
+        with session.reading() as on:
+            inside = datasets.list_inside(on.view, datasets.get_dataset(on.view, name).rid)
+            read = datasets.read_members(on.view, inside)
+            counted = datasets.count_members(on.view, inside)
+        assert sorted(counted.values()) == expected
+        assert counted == {kind: len(set(read.of_type(kind).tolist())) for kind in set(read.type.tolist())}

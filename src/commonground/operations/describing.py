@@ -123,16 +123,13 @@ def _dataset(on: Reading, rid: Rid) -> list[Fact]:
     view = on.view
     released = datasets.list_versions(view, rid)
     criteria = datasets.get_criteria(view, rid)
-    membership = datasets.read_members(view, datasets.list_inside(view, rid))
-    named = naming.name_things(view, [*datasets.list_named_features(view, rid), *set(membership.type.tolist())])
+    members = datasets.count_members(view, datasets.list_inside(view, rid))
+    named = naming.name_things(view, [*datasets.list_named_features(view, rid), *members])
     facts = [
         Fact("newest release", str(released[0].number) if released else "none yet"),
-        Fact("members now", len(set(membership.entity.tolist()))),
+        Fact("members now", sum(members.values())),
     ]
-    facts += [
-        Fact(f"  {named[kind].name}", int((membership.type == kind).sum()))
-        for kind in sorted(set(membership.type.tolist()))
-    ]
+    facts += [Fact(f"  {named[kind].name}", members[kind]) for kind in sorted(members)]
     facts.append(
         Fact("chosen by", rule_in_words(criteria.rule) if criteria else None, criteria.reason if criteria else None)
     )

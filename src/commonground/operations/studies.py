@@ -78,7 +78,7 @@ def claimed_identity(person: str | None = None) -> tuple[str, str]:
     named = person or os.environ.get("CG_PERSON")
     if named:
         return named, named
-    mail, name = _git("user.email"), _git("user.name")
+    mail, name = _git()
     user = getpass.getuser()
     return mail or user, name or user
 
@@ -88,12 +88,15 @@ def detect_agent() -> str | None:
     return next((mark for mark in AGENT_MARKS if os.environ.get(mark)), None)
 
 
-def _git(key: str) -> str:
+def _git() -> tuple[str, str]:
+    """The mail address and the name that git knows, each empty if it knows none; of several it goes by the last."""
+    command = ["git", "config", "--get-regexp", r"^user\.(email|name)$"]
     try:
-        done = subprocess.run(["git", "config", key], capture_output=True, text=True, timeout=5, check=False)  # noqa: S607 - found on the person's own path
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip()
+        return "", ""
+    said = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
+    return said.get("user.email", "").strip(), said.get("user.name", "").strip()
 
 
 def plan_person(

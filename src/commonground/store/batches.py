@@ -15,13 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
-import numpy as np
 import sqlalchemy as sa
 
 from commonground.errors import Conflict, InvalidInput
 from commonground.identity import Rid
+from commonground.late import np
 from commonground.store import schema
 from commonground.store.bulk import Cells, insert_cells, insert_rows
 from commonground.store.canonical import as_words, batch_row_digests, batch_word_digests
@@ -35,7 +35,7 @@ CHUNK_ROWS = 20_000
 ROWS = b"rows1"
 _PLAIN = {str, bytes, type(None)}
 
-Columns = Mapping[str, "Sequence[Any] | np.ndarray[Any, Any]"]
+Columns: TypeAlias = "Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]"
 
 
 @dataclass(frozen=True, slots=True)

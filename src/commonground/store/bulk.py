@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
+from commonground.late import np
 from commonground.store.faults import point
 
 COPY_FROM = 50

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
 import sqlalchemy as sa
 
 from commonground.identity import Rid
+from commonground.late import np
 from commonground.store import schema
 from commonground.store.collection import without_collection
 from commonground.store.view import View
@@ -23,11 +23,9 @@ CHUNK = 50_000
 NAMED_BATCHES = 400
 LARGE = 5_000
 """From so many rows on a batch is asked for what is the same in all of them."""
-Array = np.ndarray[Any, Any]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
-
-
-_DTYPES: dict[str, Any] = {"int": np.int64, "real": np.float64, "text": object}
+Array: TypeAlias = "np.ndarray[Any, Any]"
+Ints: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
+_DTYPES = {"int": "int64", "real": "float64", "text": "object"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,12 +41,10 @@ import hashlib
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import cast
-
-import numpy as np
-import numpy.typing as npt
+from typing import TypeAlias, cast
 
 from commonground.errors import InvalidInput
+from commonground.late import np, npt
 from commonground.store.canonical_words import UNFIT, WRITTEN, Arrayed, Column, ColumnType, Listed, arrayed, listed
 
 __all__ = [
@@ -75,7 +73,7 @@ _TAGS: dict[str, bytes] = {"int": b"i", "real": b"r", "bool": b"b", "text": b"t"
 _CELL = 9  # a validity byte and a word
 _WORD = struct.Struct("<q")
 
-_Places = list[int] | npt.NDArray[np.intp]
+_Places: TypeAlias = "list[int] | npt.NDArray[np.intp]"
 
 
 def encode(columns: Sequence[Column], order: Sequence[str] | None = None) -> bytes:

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Literal, NamedTuple, cast, get_args
 
-import numpy as np
-import numpy.typing as npt
-
 from commonground.errors import InvalidInput
+from commonground.late import np, npt
 
 ColumnType = Literal["int", "real", "bool", "text", "instant", "bytes"]
 

@@ -18,11 +18,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
 from commonground.errors import Conflict, InvalidInput
 from commonground.identity import Kind, Rid
+from commonground.late import np
 from commonground.store import schema
 from commonground.store.bulk import insert_rows
 from commonground.store.canonical import combine, row_digest

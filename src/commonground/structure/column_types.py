@@ -17,9 +17,8 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
-
 from commonground.errors import InvalidInput, count
+from commonground.late import np
 
 LARGEST = (1 << 63) - 1
 LONGEST_TEXT = 1 << 20

@@ -6,17 +6,19 @@ keep the criteria that produced its members. Members lie in batches; one taken o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
 from commonground.errors import Conflict, NotFound
 from commonground.identity import Kind, Rid
-from commonground.store import batches
+from commonground.late import np
+from commonground.store import batches, schema
 from commonground.store.bulk_reading import read_bulk
+from commonground.store.portions import portions
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
@@ -170,6 +172,18 @@ def read_members(view: View, datasets: Sequence[Rid]) -> Membership:
     first = np.ones(len(rows.entity), dtype=np.bool_)
     first[1:] = (rows.entity[1:] != rows.entity[:-1]) | (rows.dataset[1:] != rows.dataset[:-1])
     return Membership(*(getattr(rows, name)[first] for name in Membership.__slots__))
+
+
+def count_members(view: View, datasets: Sequence[Rid]) -> dict[Rid, int]:
+    """How many entities of each type are members of these datasets, as `read_members` counts them, without arrays."""
+    pairs = view.live_batches(tables.member).with_only_columns(tables.member.c.type, tables.member.c.entity).distinct()
+    merged, gone = list_aliases(view), set(list_withdrawn_rids(view))
+    found = {
+        (row.type, merged.get(row.entity, row.entity))
+        for portion in portions(datasets)
+        for row in view.rows(pairs.where(schema.batch_header.c.subject.in_(portion)))
+    }
+    return dict(Counter(kind for kind, entity in found if entity not in gone))
 
 
 def read_member_rows(view: View, datasets: Sequence[Rid]) -> Membership:

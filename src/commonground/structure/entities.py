@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
 from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
+from commonground.late import np
 from commonground.store import tables
 from commonground.store.bulk_reading import read_tuples
 from commonground.store.schema import Field, payload

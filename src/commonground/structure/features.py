@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
 from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
+from commonground.late import np
 from commonground.store import batches, schema
 from commonground.store.bulk_reading import read_bulk
 from commonground.store.text_index import Document, put

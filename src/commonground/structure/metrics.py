@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
 from commonground.identity import Rid
+from commonground.late import np
 from commonground.store.bulk import insert_rows
 from commonground.store.canonical import Column, table_digest
 from commonground.store.portions import portions

@@ -19,11 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from commonground.late import np, pa, pq
 from commonground.store.blobs import BlobStore
 from commonground.store.bulk import insert_rows
 from commonground.store.canonical import Column, table_digest
@@ -33,7 +31,7 @@ from commonground.structure import tables
 
 NONCE_BYTES = 32
 NONCE_KEY = b"commonground.nonce"
-ARROW = {"int": pa.int64(), "real": pa.float64(), "text": pa.string()}
+ARROW = {"int": "int64", "real": "float64", "text": "string"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
 import sqlalchemy as sa
 
 from commonground.identity import Rid
+from commonground.late import np
 from commonground.store.bulk_reading import read_tuples
 from commonground.store.canonical import Column
 from commonground.store.view import View
@@ -31,7 +31,7 @@ from commonground.structure.entities import (
 )
 from commonground.structure.features import Feature, FeatureValues, get_feature, read_values
 
-Rids = np.ndarray[Any, np.dtype[np.int64]]
+Rids: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import cast
-
-import numpy as np
-import numpy.typing as npt
+from typing import TypeAlias, cast
 
 from commonground.errors import InvalidInput
 from commonground.identity import show_rid
+from commonground.late import np, npt
 from commonground.structure.selector_rules import (
     Selector,
     adjudicated,
@@ -48,10 +46,10 @@ __all__ = [
     "standing",
 ]
 
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-AnyArray = npt.NDArray[np.generic]
-Rows = npt.NDArray[np.intp]
+IntArray: TypeAlias = "npt.NDArray[np.int64]"
+BoolArray: TypeAlias = "npt.NDArray[np.bool_]"
+AnyArray: TypeAlias = "npt.NDArray[np.generic]"
+Rows: TypeAlias = "npt.NDArray[np.intp]"
 
 MOST_SHOWN = 10
 

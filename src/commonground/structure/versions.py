@@ -23,11 +23,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import sqlalchemy as sa
 
 from commonground.errors import Corrupt
 from commonground.identity import show_rid
+from commonground.late import pa
 from commonground.store.blobs import BlobStore
 from commonground.store.canonical import Column, table_digest
 from commonground.store.changes import canonical_json
