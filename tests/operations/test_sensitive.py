@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 import commonground as cg
 from commonground.errors import CommonGroundError, InvalidInput, NotAllowed
+from commonground.interfaces.cli import presenting
 from commonground.operations.frames import read_frame
 from commonground.operations.plans import Role
 from commonground.operations.session import Session
@@ -173,6 +174,31 @@ def test_a_version_keeps_it_in_files_of_its_own(study: Session) -> None:
     study.write("dataset release", dataset="scans")
     assert stored(study, "scans@2.0.0")["Patient"] == ["rid", "key", "number"]
     assert frame(study, "scans@2.0.0", columns=["patient.age"])["patient.age"].to_pylist() == [61, 47]
+
+
+def test_what_is_left_out_of_the_files_is_said(study: Session) -> None:
+    """A table of a version from before the mark is left out whole: the list says so and why, and so does asking for it.
+
+    A curator gets it all the same; after a new release only the sensitive columns are apart.
+    """
+    study.write("type sensitive", columns=["Patient.age"])
+    client = cg.open(study.ground.folder.parent)
+    tables = client.datasets.tables("scans@1.0.0")
+    assert tables.left_out["Patient (sensitive)"] == "birthday: sensitive"
+    assert tables.left_out["Patient"].startswith("age: marked as sensitive after this release")
+    assert "Patient" not in tables
+    with pytest.raises(NotAllowed, match="are left out whole") as told:
+        tables["Patient"]
+    assert "sensitive=True" in str(told.value)
+    with pytest.raises(KeyError):
+        tables["Nobody"]
+    whole = client.datasets.tables("scans@1.0.0", sensitive=True)
+    assert (whole["Patient"].rows, dict(whole.left_out)) == (2, {})
+    page = presenting.present("dataset files", client.datasets.files("scans@1.0.0"), {"version": "scans@1.0.0"})
+    assert any("Left out: Patient (age: marked" in cell.text for cell in page.below)
+    study.write("dataset release", dataset="scans")
+    assert dict(client.datasets.files("scans@2.0.0").left_out) == {"Patient (sensitive)": "birthday, age: sensitive"}
+    client.close()
 
 
 def test_an_erasure_reaches_the_files_of_their_own(study: Session) -> None:

@@ -12,6 +12,7 @@ from commonground.errors import InvalidInput
 from commonground.identity import Rid
 from commonground.operations.plans import Plan, Reading
 from commonground.operations.sensitive import check_may
+from commonground.operations.version_files import VersionFiles
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
 from commonground.store.workspaces import workspace
@@ -250,13 +251,24 @@ def load_state(on: Reading, pinned: Pinned) -> State:
         return State(measure_manifest(view, scope), on, live)
 
 
-def read_files(on: Reading, *, version: str, check: bool = False, sensitive: bool = False) -> list[dict[str, Any]]:
+def _say_left_out(name: str, table: Mapping[str, Any], labels: Sequence[str]) -> str:
+    """Why the files of a table are left out."""
+    if name.startswith("sensitive/"):
+        return f"{', '.join(labels)}: sensitive"
+    them = "it" if len(labels) == 1 else "them"
+    return (
+        f"{', '.join(labels)}: marked as sensitive after this release, so the files of {table['label']} hold {them}"
+        " among the other columns, and are left out whole; frames of the version have the other columns"
+    )
+
+
+def read_files(on: Reading, *, version: str, check: bool = False, sensitive: bool = False) -> VersionFiles:
     """The Parquet files of a released version, in place, for any engine that reads Parquet.
 
     `columns` leads from the names in the files to the names that people gave. Rows that were erased are in none of the
     files. With `check` the bytes of each file are read and compared with their digest first: raises Corrupt. Files with
     sensitive columns are left out, unless `sensitive` asks for them: those of a version that was released before the
-    mark have other columns too.
+    mark have other columns too. `left_out` of the answer names each table that was left out, and why.
     """
     pinned = pin(on.view, version)
     if pinned.version is None:
@@ -273,7 +285,12 @@ def read_files(on: Reading, *, version: str, check: bool = False, sensitive: boo
         for part in parts:
             with on.ground.blobs.open_verified(part.blob):
                 pass
-    return [
+    left_out = {
+        str(table["label"]): _say_left_out(name, table, closed[name])
+        for name, table in told.items()
+        if closed[name] and not sensitive
+    }
+    files = [
         {
             "table": told[part.table]["label"],
             "rows": part.rows - part.erased,
@@ -285,6 +302,7 @@ def read_files(on: Reading, *, version: str, check: bool = False, sensitive: boo
         }
         for part in parts
     ]
+    return VersionFiles(files, left_out)
 
 
 def _compare(name: str, before: State, after: State) -> TableDifference:

@@ -70,7 +70,10 @@ def present_files(answer: Sequence[Mapping[str, Any]], args: Mapping[str, Any]) 
     size = show_bytes(sum(one["bytes"] for one in answer))
     headline = f"{args.get('version', 'The version')}: {count(len(rows), 'Parquet file')}, {size}."
     columns = (Column("table"), Column("rows", right=True), Column("size", right=True), Column("path", wraps=True))
-    return Page(headline, blocks=(Table(columns, rows),))
+    left_out = getattr(answer, "left_out", {})
+    below = tuple(Cell(f"Left out: {table} ({why}).", "gap") for table, why in left_out.items())
+    hints = ("--sensitive lists them too, for a curator or an owner",) if left_out else ()
+    return Page(headline, below=below, blocks=(Table(columns, rows),), hints=hints)
 
 
 def _differs(found: StateComparison) -> Page:

@@ -8,10 +8,11 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from commonground.identity import Rid
-from commonground.interfaces.client.version_tables import VersionTable, gather_tables
+from commonground.interfaces.client.version_tables import VersionTables, gather_tables
 from commonground.operations.plans import Committed
 from commonground.operations.releases import DatasetState, Difference
 from commonground.operations.session import Session
+from commonground.operations.version_files import VersionFiles
 from commonground.structure.selectors import Selector
 
 
@@ -126,18 +127,17 @@ class Datasets:
         found: Difference = self._session.read("dataset diff", old=old, new=new)
         return found
 
-    def files(self, version: str, *, check: bool = False, sensitive: bool = False) -> list[dict[str, Any]]:
-        """The Parquet files of a released version, in place; see `tables`."""
-        found: list[dict[str, Any]] = self._session.read(
-            "dataset files", version=version, check=check, sensitive=sensitive
-        )
+    def files(self, version: str, *, check: bool = False, sensitive: bool = False) -> VersionFiles:
+        """The Parquet files of a released version, in place; `left_out` names what was left out; see `tables`."""
+        found: VersionFiles = self._session.read("dataset files", version=version, check=check, sensitive=sensitive)
         return found
 
-    def tables(self, version: str, *, check: bool = True, sensitive: bool = False) -> dict[str, VersionTable]:
+    def tables(self, version: str, *, check: bool = True, sensitive: bool = False) -> VersionTables:
         """The tables of a released version by name, to be read lazily from their Parquet files.
 
         The bytes of all files are compared with their digests first, which `check=False` leaves out. Sensitive columns
-        lie in tables of their own, such as `Patient (sensitive)`, which are left out unless they are asked for.
+        lie in tables of their own, such as `Patient (sensitive)`, which are left out unless they are asked for; so are
+        tables of a version that was released before the mark. `left_out` says which and why.
         """
         return gather_tables(self.files(version, check=check, sensitive=sensitive))
 
