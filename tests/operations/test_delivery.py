@@ -129,6 +129,23 @@ def test_faults_of_the_disk_do_not_stop_the_work(tmp_path: Path, fault: str) -> 
         session.ground.close()
 
 
+def test_the_last_word_has_room_on_a_full_disk(tmp_path: Path) -> None:
+    """With the disk full for the spool and the catalogue at the end, the end itself is still told as it was."""
+    study, work = tmp_path / "study", tmp_path / "work"
+    work.mkdir()
+    create_study(study, name="Test study").ground.close()
+    # The 7th write is the last word; the next one finds the room that was kept.
+    assert run_script(work, study, "spool.append:7:enospc,changes.link:2:enospc!") == 0
+    session = open_study(study)
+    try:
+        (done,) = sync(session)
+        assert (done.status, done.outcome) == ("finished", "delivered")
+        (record,) = records_of(session)
+        assert "model.bin" in {named.name for _, named in record.outputs}
+    finally:
+        session.ground.close()
+
+
 def begin_elsewhere(session: Session, *, seen_at: int) -> int:
     """An execution of a process on another machine."""
     done = session.write("execution start", name="far away")

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -26,16 +27,26 @@ from commonground.interfaces.client.capture import capture_command
 from commonground.interfaces.client.progress import Progress
 from commonground.interfaces.client.run_start import OUT_OF_REACH, Asked, Begun, begin, tell
 from commonground.operations import run_spool
-from commonground.operations.delivery import deliver_left, finish
+from commonground.operations.delivery import deliver_left, finish, list_unfinished
 from commonground.operations.output_log import OutputLog, log_asset
 from commonground.operations.session import Session
 from commonground.operations.studies import open_study
-from commonground.store.processes import list_with_variable, process_alive
+from commonground.store.processes import (
+    ProcessMark,
+    current_boot,
+    host_name,
+    list_with_variable,
+    process_alive,
+    process_start,
+)
 from commonground.structure.execution_states import Status
 from commonground.structure.screen import screen, screen_argv
 
 GRACE_S = 2.0
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
+PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+FROM_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
+MEMORY_KILLS = Path("/proc/vmstat")
 CHUNK = 65_536
 LONGEST_REASON = 500
 _ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning)\b.*")
@@ -77,24 +88,33 @@ def _supervise(session: Session, argv: list[str], asked: Asked) -> int:
     begun = begin(session, asked, capture_command(session.ground.mint, argv))
     log = OutputLog(begun.folder)
     progress = Progress(session, begun.writer, begun.execution, log)
-    last = _LastWords()
+    last, kills = _LastWords(), _count_memory_kills()
+    sent: dict[int, str] = {}
+    end: tuple[int, dict[str, Any]] | None = None
     try:
-        with _started(session, begun, argv) as process, _forwarding(process) as sent:
+        with _started(session, begun, argv) as process, _forwarding(process, sent):
             readers = [
                 _show(process.stdout, sys.stdout, log, "out", last),
                 _show(process.stderr, sys.stderr, log, "err", last),
             ]
             code = process.wait()
+            # What it left running may hold its output open, but that is after its end.
+            end = begun.end_time(session.ground.clock())
             _join(readers, begun)
     except OSError as error:
         code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
         last.text = f"{argv[0]} cannot be run: {error.strerror}"
+        last.started = False
         sys.stderr.write(f"cg run: {last.text}\n")
-        sent = set()
     progress.stop()
     log.close()
     if not _goes_on(session, begun, code):
-        _end(session, begun, code, last.text, sent)
+        status, reason = _verdict(code, last, sent)
+        if code == -signal.SIGKILL and (more := _count_memory_kills() - kills) > 0:
+            reason = f"{reason} While it ran the system ended {more} processes of this machine for lack of memory."
+        ended_at, facts = end or begun.end_time(session.ground.clock())
+        facts |= {"exit_status": code, **({"signals": _name_all(sent)} if sent else {})}
+        _end(session, begun, status, reason, ended_at, facts)
     return code if code >= 0 else 128 - code
 
 
@@ -107,7 +127,18 @@ def _started(session: Session, begun: Begun, argv: list[str]) -> Iterator[subpro
         "PYTHONUNBUFFERED": os.environ.get("PYTHONUNBUFFERED", "1"),
     }
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, bufsize=0) as process:
+        mark = ProcessMark(host_name(), process.pid, current_boot(), process_start(process.pid) or 0)
+        begun.writer.append(run_spool.PROGRAM, asdict(mark))
         yield process
+
+
+def _count_memory_kills() -> int:
+    """How many processes the system has ended for lack of memory since it was started; 0 if it does not tell."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in MEMORY_KILLS.read_text(encoding="ascii").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.partition(" ")[2])
+    return 0
 
 
 def _has_keyboard() -> bool:
@@ -119,9 +150,10 @@ def _has_keyboard() -> bool:
 
 
 class _LastWords:
-    """The last line on the error stream that looks like an error."""
+    """The last line on the error stream that looks like an error, or why there was no program to write one."""
 
     text = ""
+    started = True
 
     def look(self, text: str) -> None:
         for line in text.splitlines():
@@ -145,7 +177,9 @@ def _show(
         while data := os.read(descriptor, CHUNK):
             text = decoder.decode(data)
             with contextlib.suppress(OSError, ValueError):
-                target.write(text)
+                # As it came: what is sent on to a file may be no text at all.
+                raw = getattr(target, "buffer", None)
+                target.write(text) if raw is None else raw.write(data)
                 target.flush()
             log.write(text, name)
             if name == "err":
@@ -171,23 +205,25 @@ def _join(readers: Sequence[threading.Thread], begun: Begun) -> None:
 
 
 @contextlib.contextmanager
-def _forwarding(process: subprocess.Popen[bytes]) -> Iterator[set[int]]:
-    """Pass on what asks us to end; an interrupt from the keyboard reaches the program by itself."""
-    sent: set[int] = set()
+def _forwarding(process: subprocess.Popen[bytes], sent: dict[int, str]) -> Iterator[None]:
+    """Pass on what a scheduler or a person says to us; what comes from the keyboard reaches the program by itself."""
 
     def forward(number: int, frame: FrameType | None) -> None:
         del frame
-        sent.add(number)
-        if number != signal.SIGINT or not _has_keyboard():
+        typed = number in FROM_KEYBOARD and _has_keyboard()
+        sent[number] = "from the keyboard" if typed else "passed on by cg run"
+        if not typed:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(number)
 
     if threading.current_thread() is not threading.main_thread():
-        yield sent
+        yield
         return
-    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    # What is ignored, as under nohup, is ignored by the program as well.
+    heard = [number for number in PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, forward) for number in heard}
     try:
-        yield sent
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -200,8 +236,8 @@ def _goes_on(session: Session, begun: Begun, code: int) -> bool:
         told = f"{len(left)} of the processes that it started still ran when it had ended"
         begun.writer.append(run_spool.FACT, {"left_running": told})
     if not any(
-        mark.pid != os.getpid() and not ended and process_alive(mark.pid, mark.start, mark.boot_id, mark.host)
-        for mark, ended in _gather(begun).processes
+        mark.pid != os.getpid() and process_alive(mark.pid, mark.start, mark.boot_id, mark.host)
+        for mark in list_unfinished(_gather(begun))
     ):
         return False
     begun.writer.append(run_spool.FACT, {"exit_status": code})
@@ -220,20 +256,21 @@ def _gather(begun: Begun) -> run_spool.Gathered:
         return run_spool.Gathered(begun.folder, begun.execution)
 
 
-def _end(session: Session, begun: Begun, code: int, last: str, sent: set[int]) -> None:
-    status, reason = _verdict(code, last, sent)
+def _end(
+    session: Session, begun: Begun, status: Status, reason: str | None, ended_at: int, facts: dict[str, Any]
+) -> None:
     inner = _gather(begun).closes
     if status is Status.FINISHED and inner and inner[-1]["status"] != Status.FINISHED:
         status, reason = Status(inner[-1]["status"]), inner[-1]["reason"]
     elif status is Status.FAILED and inner and inner[-1]["reason"]:
-        reason = f"{inner[-1]['reason']} (exit status {code})"
+        reason = f"{inner[-1]['reason']} (exit status {facts['exit_status']})"
     clean = screen(reason[:LONGEST_REASON]).text if reason else None
     verdict = {
         "status": str(status),
         "reason": clean,
-        "ended_at": session.ground.clock(),
-        "details": {"exit_status": code},
-        "log": log_asset(begun.folder, begun.execution, session.ground.mint),
+        "ended_at": ended_at,
+        "details": facts,
+        "log": _keep_log(session, begun),
     }
     try:
         finish(session, begun.folder, begun.writer, verdict=verdict, started=begun.delivered)
@@ -241,14 +278,28 @@ def _end(session: Session, begun: Begun, code: int, last: str, sent: set[int]) -
         tell(f"Execution {show_rid(begun.execution)} could not be delivered: {error}")
 
 
-def _verdict(code: int, last: str, sent: set[int]) -> tuple[Status, str | None]:
+def _keep_log(session: Session, begun: Begun) -> dict[str, Any] | None:
+    try:
+        return log_asset(begun.folder, begun.execution, session.ground.mint)
+    except OSError:
+        # The pieces lie where they were written, and whoever delivers the spool later puts them together.
+        return None
+
+
+def _name_all(sent: Mapping[int, str]) -> list[str]:
+    return [f"{signal.Signals(number).name} {how}" for number, how in sent.items()]
+
+
+def _verdict(code: int, last: _LastWords, sent: Mapping[int, str]) -> tuple[Status, str | None]:
+    if not last.started:
+        return Status.FAILED, f"It could not be started (exit status {code}): {last.text}"
     if code == 0:
         return Status.FINISHED, None
     if code < 0:
         name = signal.Signals(-code).name
-        how = "passed on by cg run" if -code in sent else "not sent by cg run"
+        how = sent.get(-code, "not sent by cg run")
         return Status.KILLED, f"It was ended by {name} ({how})."
-    said = f": {last}" if last else ""
+    said = f": {last.text}" if last.text else ""
     # A shell tells of a signal in this way, because it has no other.
     if 128 < code < 128 + signal.NSIG and code - 128 in set(signal.Signals):  # noqa: PLR2004 - a shell's convention
         said += f" (as a shell says of {signal.Signals(code - 128).name})"

@@ -18,8 +18,9 @@ from typing import Any
 
 from commonground.errors import CommonGroundError, StorageError
 from commonground.identity import Rid, show_rid
-from commonground.operations import run_spool
+from commonground.operations import forked, run_spool
 from commonground.operations.arrays import begin_array, settle, settle_all
+from commonground.operations.lost import LEASE_S, name_process, say_lost
 from commonground.operations.output_log import cells_asset, log_asset
 from commonground.operations.run_spool import Gathered, RunWriter
 from commonground.operations.session import Session
@@ -32,7 +33,6 @@ from commonground.structure import executions, metrics
 from commonground.structure.execution_states import ENDED, Status, is_lost
 from commonground.structure.tables import execution as execution_table
 
-LEASE_S = 900.0
 MICROSECONDS = 1_000_000
 
 
@@ -87,7 +87,7 @@ def finish(
     final = {"plan": session.ground.mint.one(), **verdict, "why": why}
     try:
         with _alone(folder, else_write=(writer, final)):
-            writer.append(run_spool.FINAL, final)
+            writer.append_last(run_spool.FINAL, final)
             # Else a power cut could keep the change and lose this word, and the run would be taken for a lost one.
             writer.sync()
             gathered = run_spool.gather(folder, writer.execution)
@@ -198,13 +198,12 @@ def deliver_left(session: Session, rid: Rid, folder: Path) -> Delivered:
 
 def _write_final(session: Session, gathered: Gathered) -> dict[str, Any]:
     """Decide how an execution ended whose own last word is missing, and write it down before it is delivered."""
-    mark = next((mark for mark, _ in gathered.processes), None)
+    mark = gathered.owner or next((mark for mark, _ in gathered.processes), None)
     inner = gathered.closes[-1] if gathered.closes else None
-    where = f"process {mark.pid} on {mark.host.partition('/')[0]}" if mark else "its process"
     final: dict[str, Any] = {
         "plan": session.ground.mint.one(),
         "status": str(Status.LOST),
-        "reason": f"Nothing more was heard of it: {where} ended without a last word, by a signal or with the machine.",
+        "reason": say_lost(gathered),
         "ended_at": _last_moment(gathered, session),
         "details": {"recovered_by": session.actor.name, "recovered_at": session.ground.clock()},
         "log": None,
@@ -212,7 +211,7 @@ def _write_final(session: Session, gathered: Gathered) -> dict[str, Any]:
     }
     if inner is not None:
         final |= {"status": inner["status"], "reason": inner.get("reason"), "ended_at": inner["ended_at"]}
-        final["details"]["supervisor"] = f"gone before the end ({where})"
+        final["details"]["supervisor"] = f"gone before the end ({name_process(mark)})"
     final["log"] = log_asset(gathered.folder, gathered.execution, session.ground.mint)
     final["cells"] = cells_asset(gathered.folder, gathered.execution, session.ground.mint)
     path = gathered.folder / f"recovered-{os.getpid()}-{final['plan']}{run_spool.SUFFIX}"
@@ -254,13 +253,22 @@ def _still_writing(gathered: Gathered, now: int, folder: Path) -> bool:
     """Whether a process that takes part is there, or may be on another machine."""
     if gathered.final is not None:
         return False
-    for mark, ended in gathered.processes:
-        if ended:
-            continue
+    for mark in list_unfinished(gathered):
         alive = process_alive(mark.pid, mark.start, mark.boot_id, mark.host)
         if alive or (alive is None and not is_lost(now, _touched(folder), LEASE_S, None)):
             return True
     return False
+
+
+def list_unfinished(gathered: Gathered) -> list[ProcessMark]:
+    """The processes that take part and have not said that they are through: writers, the program, daemons."""
+    through = {mark for mark, ended in gathered.processes if ended}
+    taking_part = [mark for mark, _ in gathered.processes]
+    if gathered.program is not None:
+        taking_part.append(gathered.program)
+    if taking_part:
+        taking_part += forked.list_daemons(gathered.folder, taking_part[0])
+    return [mark for mark in dict.fromkeys(taking_part) if mark not in through]
 
 
 def _touched(folder: Path) -> int:
@@ -274,7 +282,8 @@ def _touched(folder: Path) -> int:
 def _last_moment(gathered: Gathered, session: Session) -> int:
     """The last moment at which something was written, by the clock of the machine that wrote it."""
     told = [at for _, _, at, _ in gathered.points[-1:]]
-    return max([*told, _touched(gathered.folder)], default=0) or session.ground.clock()
+    began = gathered.start["args"]["execution"]["started_at"] if gathered.start else 0
+    return max([*told, _touched(gathered.folder), began], default=0) or session.ground.clock()
 
 
 def _is_known(session: Session, rid: Rid) -> bool:
@@ -294,7 +303,7 @@ def _alone(folder: Path, else_write: tuple[RunWriter, Mapping[str, Any]] | None 
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         if else_write is not None:
-            else_write[0].append(run_spool.FINAL, else_write[1])
+            else_write[0].append_last(run_spool.FINAL, else_write[1])
         raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -37,6 +37,7 @@ from commonground.structure.names import clean_name
 from commonground.structure.parameters import add_params, as_rows, find_seeds
 from commonground.structure.screen import screen_argv
 from commonground.structure.screen_told import WITHHELD, KeyNames, flatten_screened, screen_words
+from commonground.structure.storable_text import storable
 
 # ---------------------------------------------------------------- plans, made without a catalogue
 
@@ -58,9 +59,9 @@ def start_plan(
         id=mint.one() if plan is None else plan,
         verb="execution start",
         args={
-            "execution": dict(execution),
-            "workflow": dict(workflow) if workflow else None,
-            "params": [list(row) for row in params],
+            "execution": storable(dict(execution)),
+            "workflow": storable(dict(workflow)) if workflow else None,
+            "params": storable([list(row) for row in params]),
             "edges": [dict(edge) for edge in edges],
             "lease": dict(lease) if lease else None,
         },
@@ -91,8 +92,8 @@ def finish_plan(
         verb="execution finish",
         args={
             "execution": execution,
-            "changes": dict(changes),
-            "params": [list(row) for row in params],
+            "changes": storable(dict(changes)),
+            "params": storable([list(row) for row in params]),
             "edges": [dict(edge) for edge in edges],
             "said": [dict(edge) for edge in said],
             "assets": [dict(asset) for asset in assets],

@@ -10,6 +10,8 @@ Each execution has a folder of its own, named by its rid; in it every process th
     asset    an output: asset fields, edge fields, and the file in the folder that holds its bytes
     fact     details of the execution
     values   computed values for a feature: what is needed to call the verb
+    program  the process that `cg run` has started: its mark
+    exec     the process is about to be replaced by another program: to
     close    how one process that took part saw its end: status, reason, ended_at
     final    how the execution ended: plan, status, reason, ended_at, details, log, cells
 
@@ -18,6 +20,7 @@ The `final` record holds the plan id, so that the same end is delivered once, ho
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -29,13 +32,14 @@ from typing import Any
 
 from commonground.errors import StorageError
 from commonground.identity import Mint, Rid, read_rid, show_rid
+from commonground.operations import forked
 from commonground.operations.executions import finish_plan
 from commonground.operations.plans import Plan
 from commonground.store import files
 from commonground.store.collection import without_collection
 from commonground.store.faults import point
 from commonground.store.processes import ProcessMark, this_process
-from commonground.store.spool import SpoolWriter, read
+from commonground.store.spool import SpoolContent, SpoolWriter, read
 from commonground.structure.lineage import USED
 from commonground.structure.metrics import Point
 from commonground.structure.parameters import Plain, StoredParam, find_seeds, read_form
@@ -45,14 +49,42 @@ SUFFIX = ".spool"
 OWNER = "run-"
 """How the spool of the process begins that ends the execution."""
 GONE = ".gone-"
-START, METRIC, PARAMS, EDGE, SAID, ASSET, FACT, VALUES, CLOSE, FINAL = (
-    "start", "m", "p", "edge", "said", "asset", "fact", "values", "close", "final",
+ROOM = "room"
+ROOM_SIZE = 16 << 10
+START, METRIC, PARAMS, EDGE, SAID, ASSET, FACT, VALUES, PROGRAM, EXEC, CLOSE, FINAL = (
+    "start", "m", "p", "edge", "said", "asset", "fact", "values", "program", "exec", "close", "final",
 )  # fmt: skip
 MOST_NOTES = 20
+LARGEST = 2**63
 
 
 class RunWriter(SpoolWriter):
     """The spool of one process of a run, which can be let go of once the catalogue has what it says."""
+
+    def __init__(self, path: Path, *, execution: Rid) -> None:
+        """As `SpoolWriter`; children that are forked from now on are noted beside it."""
+        self._session = os.getsid(0)
+        super().__init__(path, execution=execution)
+
+    def keep_room(self) -> None:
+        """Keep room on the disk for the last word, which is the one that counts. Never raises."""
+        with contextlib.suppress(OSError, AttributeError):
+            descriptor = os.open(self.path.with_name(ROOM), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, ROOM_SIZE)
+            finally:
+                os.close(descriptor)
+
+    def append_last(self, kind: str, payload: Mapping[str, Any]) -> bool:
+        """Append the last word, in the room that was kept for it if there is no other."""
+        if self.append(kind, payload):
+            return True
+        self.path.with_name(ROOM).unlink(missing_ok=True)
+        return self.append(kind, payload)
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        forked.note(self.path.parent, self._session)
 
     def discard(self) -> None:
         """Close the file without waiting for the disk: it is about to be removed."""
@@ -95,6 +127,12 @@ class Gathered:
     """Metrics, in the order in which each process reported them."""
     processes: list[tuple[ProcessMark, bool]] = field(default_factory=list)
     """Who wrote, and whether they closed their file."""
+    owner: ProcessMark | None = None
+    """The process that ends it: its own, or `cg run`."""
+    program: ProcessMark | None = None
+    """The program that `cg run` has started."""
+    replaced: dict[ProcessMark, tuple[int, str]] = field(default_factory=dict)
+    """Processes whose newest word is that another program takes their place: when they began to write, which one."""
     notes: list[str] = field(default_factory=list)
     """What is damaged or missing."""
     lost: list[str] = field(default_factory=list)
@@ -261,6 +299,9 @@ def gather(folder: Path, execution: Rid) -> Gathered:
             content = read(path)
         if content.header is not None:
             found.processes.append((content.header.process, content.ended))
+            if path.name.startswith(OWNER) and content.header.parent is None:
+                found.owner = content.header.process
+            _look_whether_replaced(found, content)
         if content.damaged:
             found.notes.append(f"{path.name}: {len(content.damaged)} records are damaged: {content.damaged[0].reason}")
         missing = sum(last - first + 1 for first, last in content.gaps)
@@ -274,10 +315,23 @@ def gather(folder: Path, execution: Rid) -> Gathered:
     return found
 
 
+def _look_whether_replaced(found: Gathered, content: SpoolContent) -> None:
+    """Note what the newest file of a process says last: a program that found its execution again has begun another."""
+    assert content.header is not None  # noqa: S101 - looked at before
+    mark, began = content.header.process, content.header.monotonic_ns
+    if began < found.replaced.get(mark, (0, ""))[0]:
+        return
+    last = content.records[-1] if content.records else None
+    found.replaced[mark] = (began, str(last.payload["to"]) if last is not None and last.kind == EXEC else "")
+
+
 def _take(found: Gathered, kind: str, payload: dict[str, Any]) -> None:
     match kind:
         case "m":
             step, at = payload["s"], payload["a"]
+            if not -LARGEST <= step < LARGEST:
+                found.notes.append(f"metrics of the step {step:g} were left out: it does not fit in 64 bits")
+                return
             found.points.extend((key, step, at, float(value)) for key, value in payload["v"].items())
         case "p":
             for row in payload["rows"]:
@@ -303,5 +357,9 @@ def _take(found: Gathered, kind: str, payload: dict[str, Any]) -> None:
             found.start = payload
         case "final":
             found.final = payload
+        case "program":
+            found.program = ProcessMark(**payload)
+        case "exec":
+            pass  # It counts only as the last word of a process.
         case _:
             found.notes.append(f"a record of an unknown kind: {kind}")

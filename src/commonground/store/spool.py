@@ -264,10 +264,12 @@ class SpoolWriter:
             return
         self._told = True
         text = f"The record of this run has a hole: {self.error}. The run goes on; {self.path.name} says what is kept."
-        try:
-            warnings.warn(text, SpoolWarning, stacklevel=4)
-        except SpoolWarning:
-            sys.stderr.write(text + "\n")
+        # The error stream may be closed or gone, and that must not end a training either.
+        with suppress(Exception):
+            try:
+                warnings.warn(text, SpoolWarning, stacklevel=4)
+            except SpoolWarning:
+                sys.stderr.write(text + "\n")
 
 
 def read(path: Path, *, offset: int = 0, after: int = -1, limit: int | None = None) -> SpoolContent:

@@ -65,7 +65,7 @@ def capture(mint: Mint, entry: str | None = None) -> Captured:
     """Code and environment of this process as they are now; `entry` names a function or a notebook."""
     first = sys.argv[0] if sys.argv else ""
     script = Path(first) if first and Path(first).is_file() and not _is_tool(Path(first)) else None
-    folder = script.resolve().parent if script else Path.cwd()
+    folder = script.resolve().parent if script else _here()
     told = entry or _module_name() or (script.name if script else None)
     return _captured(
         mint,
@@ -83,7 +83,7 @@ def capture_command(mint: Mint, argv: Sequence[str]) -> Captured:
     told = find_entry(argv)
     script = Path(told) if told and Path(told).is_file() else None
     stem = (told or argv[0]).rpartition(" ")[2]
-    return _captured(mint, folder=Path.cwd(), entry=script, told=told, stem=Path(stem).stem, argv=argv, prompt=False)
+    return _captured(mint, folder=_here(), entry=script, told=told, stem=Path(stem).stem, argv=argv, prompt=False)
 
 
 def _captured(
@@ -148,6 +148,14 @@ def _capture_code(folder: Path, entry: Path | None) -> tuple[CodeState, bytes, s
     return found
 
 
+def _here() -> Path:
+    """The current folder; if somebody has removed it, where nothing of the program is."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path("/nonexistent")
+
+
 def _is_tool(script: Path) -> bool:
     """Whether a script is one that was installed, such as pytest: then the code is where it was called."""
     return script.resolve().parent == Path(sys.executable).parent or "site-packages" in script.parts
@@ -178,10 +186,10 @@ def digest_of(content: bytes) -> str:
 def _capture_environment() -> tuple[str, bytes]:
     """Digest and content of the environment, looked at again when variables, paths or the folder have changed."""
     variables = tuple(os.environ.get(name) for name in sorted(environment.VARIABLES))
-    fingerprint = (variables, tuple(sys.path), str(Path.cwd()), os.getpid())
+    fingerprint = (variables, tuple(sys.path), str(_here()), os.getpid())
     known = _environments.get(fingerprint)
     if known is None:
-        content = environment.capture().to_json().encode()
+        content = environment.capture(_here()).to_json().encode()
         known = (digest_of(content), content)
         _environments.clear()
         _environments[fingerprint] = known

@@ -45,7 +45,11 @@ class Capture:
     def start(self) -> None:
         """Begin to keep."""
         self._before = (sys.stdout, sys.stderr)
-        self._own = (Tee(sys.stdout, self.kept, "out"), Tee(sys.stderr, self.kept, "err"))
+        # A program without a terminal may have no streams at all.
+        self._own = (
+            Tee(sys.stdout, self.kept, "out") if sys.stdout is not None else None,
+            Tee(sys.stderr, self.kept, "err") if sys.stderr is not None else None,
+        )
         sys.stdout, sys.stderr = self._own
 
     def stop(self) -> None:

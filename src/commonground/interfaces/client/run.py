@@ -21,13 +21,14 @@ from typing import Any, Self
 
 from commonground.errors import CommonGroundError, Conflict
 from commonground.identity import Rid, show_rid
-from commonground.interfaces.client import outputs, ranks, repeating
+from commonground.interfaces.client import outputs, ranks, repeating, replacing
 from commonground.interfaces.client.capture import capture
 from commonground.interfaces.client.kept_values import keep_values
+from commonground.interfaces.client.metric_values import MetricValues
 from commonground.interfaces.client.output import Capture
 from commonground.interfaces.client.progress import Progress
 from commonground.interfaces.client.run_inputs import RunInput
-from commonground.interfaces.client.run_start import OUT_OF_REACH, Asked, Begun, begin, deliver_elsewhere, tell
+from commonground.interfaces.client.run_start import OUT_OF_REACH, Asked, Begun, begin, deliver_elsewhere, tell, warn
 from commonground.operations import run_spool
 from commonground.operations.delivery import deliver_left, finish
 from commonground.operations.executions import used_edge
@@ -35,17 +36,24 @@ from commonground.operations.inputs import Pin
 from commonground.operations.output_log import OutputLog, cells_asset, log_asset
 from commonground.operations.session import Session
 from commonground.structure.execution_states import Status
-from commonground.structure.parameters import LONGEST_KEY, as_rows
+from commonground.structure.parameters import as_rows
 from commonground.structure.screen import screen
-from commonground.structure.screen_told import WITHHELD, KeyNames, flatten_screened
+from commonground.structure.screen_told import WITHHELD, flatten_screened
 
 LONGEST_REASON = 500
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+"""From a scheduler that wants the machine back, and from a terminal that is closed."""
 _current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("commonground_run", default=None)
 _default: Run | None = None
 
 
 class Terminated(SystemExit):
     """The process was asked to end by a signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
+        """The signal."""
 
 
 class Run:
@@ -70,15 +78,14 @@ class Run:
         self._entry = entry
         self._keep_output = keep_output
         self._begun: Begun | None = None
-        self._last_step = -1
-        self._metrics = KeyNames()
+        self._metrics = MetricValues(warn)
         self._owner = self._sid = 0
         self._ended = False
         self._inputs: dict[str, RunInput] = {}
         self._capture: Capture | None = None
         self._progress: Progress | None = None
         self._before: contextvars.Token[Run | None] | None = None
-        self._old_handler: Any = None
+        self._old_handlers: dict[int, Any] = {}
 
     # ------------------------------------------------------------ beginning and ending
 
@@ -100,7 +107,8 @@ class Run:
             if self._keep_output and (outer is None or outer is _default):
                 self._capture = Capture(OutputLog(self._begun.folder))
                 self._capture.start()
-            self._catch_signal()
+            self._catch_signals()
+            replacing.listen(self._say_replaced)
             if outer is None:
                 standing = ranks.find_standing(os.environ)
                 ranks.announce(self._begun.execution, self._study, standing, self._begun.folder)
@@ -116,8 +124,8 @@ class Run:
         self.end(status, reason, _trace=told)
         if isinstance(error, Terminated) and self._owner == os.getpid():
             # The signal did what it was sent for: the process ends by it, as its parent expects to see.
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.signal(error.number, signal.SIG_DFL)
+            os.kill(os.getpid(), error.number)
 
     def end(self, status: Status = Status.FINISHED, reason: str | None = None, *, _trace: str = "") -> None:
         """End; leaving `with` does this. In a forked child it only closes what the child itself wrote."""
@@ -132,13 +140,18 @@ class Run:
             begun.writer.close()
             return
         ranks.withdraw(begun.execution)
-        self._free_signal()
+        self._free_signals()
+        replacing.forget(self._say_replaced)
         if self._progress is not None:
             self._progress.stop()
         clean = screen(reason[:LONGEST_REASON]).text if reason else None
-        now = self._session.ground.clock()
+        now, facts = begun.end_time(self._session.ground.clock())
+        if self._metrics.left_out:
+            facts["not_numbers"] = dict(self._metrics.left_out)
         if not begun.owner or self._owner != os.getpid():
             # The launcher ends it, unless this is a daemon that has outlived all others.
+            if facts:
+                begun.writer.append(run_spool.FACT, facts)
             begun.writer.append(run_spool.CLOSE, {"status": str(status), "reason": clean, "ended_at": now})
             if self._capture is not None:
                 self._capture.stop()
@@ -155,7 +168,7 @@ class Run:
             "ended_at": now,
             "log": log,
             "cells": cells_asset(begun.folder, begun.execution, self._session.ground.mint),
-            "details": {"holes": [begun.writer.error]} if begun.writer.error else {},
+            "details": {**facts, **({"holes": [begun.writer.error]} if begun.writer.error else {})},
         }
         try:
             finish(self._session, begun.folder, begun.writer, verdict=verdict, started=begun.delivered)
@@ -235,19 +248,18 @@ class Run:
     # ------------------------------------------------------------ what comes out
 
     def log(self, values: Mapping[str, Any], *, step: int | None = None) -> None:
-        """Record metrics. Without a step it is one more than the last. Never blocks and never raises."""
+        """Record metrics. Without a step it is one more than the last. Never blocks and never raises.
+
+        What is no number is not kept, told once a name, and counted in the record; the other metrics are kept.
+        """
         try:
             if self._ended or self._begun is None:
                 tell("A metric came when its run was not active; it is not kept.")
                 return
-            step = self._last_step + 1 if step is None else int(step)
-            self._last_step = step
-            numbers = {}
-            for key, value in values.items():
-                name = key if type(key) is str and len(key) <= LONGEST_KEY else str(key)[:LONGEST_KEY]
-                numbers[self._metrics.clean(name)] = value if type(value) is float else float(value)
-            record = {"s": step, "a": time.time_ns() // 1000, "v": numbers}
-            self._begun.writer.append(run_spool.METRIC, record)
+            numbers, number = self._metrics.take(values), self._metrics.take_step(step)
+            if numbers:
+                record = {"s": number, "a": time.time_ns() // 1000, "v": numbers}
+                self._begun.writer.append(run_spool.METRIC, record)
         except Exception as error:  # noqa: BLE001 - a metric must never end a training
             tell(f"A metric could not be kept: {type(error).__name__}: {error}.")
 
@@ -297,16 +309,26 @@ class Run:
         except OSError:
             return None
 
-    def _catch_signal(self) -> None:
+    def _say_replaced(self, program: str) -> None:
+        if self._begun is None or self._ended or self._owner != os.getpid():
+            return
+        if self._capture is not None:
+            self._capture.kept.flush()
+        self._begun.writer.append(run_spool.EXEC, {"to": screen(program[:LONGEST_REASON]).text})
+
+    def _catch_signals(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            self._old_handler = signal.signal(signal.SIGTERM, self._on_signal)
+        for number in ENDING_SIGNALS:
+            # One that is ignored, as under nohup, or that the program handles itself is left alone.
+            if signal.getsignal(number) is signal.SIG_DFL:
+                self._old_handlers[number] = signal.signal(number, self._on_signal)
 
-    def _free_signal(self) -> None:
-        if self._old_handler is not None and signal.getsignal(signal.SIGTERM) == self._on_signal:
-            signal.signal(signal.SIGTERM, self._old_handler)
-        self._old_handler = None
+    def _free_signals(self) -> None:
+        for number, handler in self._old_handlers.items():
+            if signal.getsignal(number) == self._on_signal:
+                signal.signal(number, handler)
+        self._old_handlers = {}
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
@@ -314,7 +336,7 @@ class Run:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
-        raise Terminated(128 + number)
+        raise Terminated(number)
 
     def __repr__(self) -> str:
         return f"<run {self.id}>" if self._begun else "<run that has not begun>"
@@ -349,8 +371,8 @@ def _verdict(error: BaseException | None) -> tuple[Status, str | None]:
     match error:
         case None:
             return Status.FINISHED, None
-        case Terminated():
-            return Status.KILLED, "It was ended by SIGTERM."
+        case Terminated(number=number):
+            return Status.KILLED, f"It was ended by {signal.Signals(number).name}."
         case KeyboardInterrupt():
             return Status.KILLED, "It was interrupted from the keyboard."
         case SystemExit(code=None | 0):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from commonground.errors import CommonGroundError, StorageError
+from commonground.errors import CommonGroundError, StorageError, StorageFull
 from commonground.identity import Rid, read_rid, show_rid
 from commonground.interfaces.client import ranks, repeating
 from commonground.interfaces.client.capture import Captured
@@ -29,8 +32,12 @@ from commonground.structure.names import clean_name
 from commonground.structure.parameters import Plain, as_rows, find_seeds
 from commonground.structure.screen import kinds_in
 from commonground.structure.screen_told import WITHHELD, flatten_screened, screen_plain, screen_words
+from commonground.structure.storable_text import storable
 
 PATIENCE_S = 60
+FULL = (errno.ENOSPC, errno.EDQUOT)
+CLOCK_STEP_US = 1_000_000
+"""A clock that is kept right is moved in steps that are smaller than this."""
 OUT_OF_REACH = (StorageError, OSError)
 """What says that the catalogue cannot be had now, and not that something is wrong with the request."""
 _opened: set[Path] = set()
@@ -67,6 +74,20 @@ class Begun:
     """Inputs by name: what they are pinned to, and the rid of the edge."""
     delivered: bool
     """Whether the catalogue has the start."""
+    started: tuple[int, int] = (0, 0)
+    """When it began: UTC microseconds, and microseconds of the monotonic clock."""
+
+    def end_time(self, now: int) -> tuple[int, dict[str, Any]]:
+        """The end, in UTC microseconds, if the clock says that it is `now`, and what is to be told of that.
+
+        A clock that was set back while it ran would put the end before the beginning: then the time that has passed
+        counts. One that was set on, or a machine that slept, is taken at its word.
+        """
+        passed = self.started[0] + time.monotonic_ns() // 1000 - self.started[1]
+        back = passed - now
+        if not self.started[0] or back < CLOCK_STEP_US:
+            return now, {}
+        return passed, {"clock": f"the clock was set back by {back / 1e6:.0f} s while it ran"}
 
 
 def begin(session: Session, asked: Asked, captured: Captured) -> Begun:
@@ -154,7 +175,8 @@ def _join(
         facts["replaced_itself"] = "the program replaced itself by exec and went on"
     if facts:
         writer.append(run_spool.FACT, facts)
-    return Begun(rid, folder, writer, owner=owner, pins=pins, delivered=not owner)
+    now = (session.ground.clock(), time.monotonic_ns() // 1000)
+    return Begun(rid, folder, writer, owner=owner, pins=pins, delivered=not owner, started=now)
 
 
 def _in_a_job(
@@ -222,7 +244,7 @@ def _start(
         pins = repeating.resolve_inputs(session, asked.inputs)
     except CommonGroundError as error:
         problem = error
-    now = session.ground.clock()
+    now, monotonic = session.ground.clock(), time.monotonic_ns() // 1000
     fields = {
         **_describe(session, asked, captured, rid, standing),
         "status": str(Status.FAILED if problem else Status.RUNNING),
@@ -232,8 +254,8 @@ def _start(
         "started_at": now,
         "ended_at": now if problem else None,
     }
-    folder = run_spool.folder_of(spools, rid)
-    folder.mkdir(parents=True, exist_ok=True)
+    why = storable(asked.intent)
+    folder, files, writer = _begin_spool(session, spools, rid, captured)
     edges = session.ground.mint.many(len(pins)) if pins else range(0)
     plan = start_plan(
         session.ground.mint,
@@ -242,19 +264,52 @@ def _start(
         params=as_rows(flat),
         edges=[used_edge(edge, rid, pin) for edge, pin in zip(edges, pins, strict=True)],
         lease={"process": process_json(), "spool": str(folder), "seen_at": now},
-        files=captured.write_files(folder),
+        files=files,
     )
-    writer = run_spool.RunWriter(folder / f"{run_spool.OWNER}{os.getpid()}{run_spool.SUFFIX}", execution=rid)
-    _opened.add(writer.path)
-    writer.append(run_spool.START, _start_record(plan, asked.intent, now, array))
-    delivered = _deliver(session, plan, asked.intent, now, array)
+    writer.append(run_spool.START, _start_record(plan, why, now, array))
+    try:
+        delivered = _deliver(session, plan, why, now, array)
+    except CommonGroundError:
+        # What is refused now is refused later as well: nothing has begun.
+        _end_failed(folder, writer, delivered=True)
+        raise
     if delivered:
         captured.delivered(spools)
     if problem is not None:
         _end_failed(folder, writer, delivered=delivered)
         raise problem
     found = {pin.name: (pin, edge) for pin, edge in zip(pins, edges, strict=True)}
-    return Begun(rid, folder, writer, owner=True, pins=found, delivered=delivered)
+    return Begun(rid, folder, writer, owner=True, pins=found, delivered=delivered, started=(now, monotonic))
+
+
+def _begin_spool(
+    session: Session, spools: Path, rid: Rid, captured: Captured
+) -> tuple[Path, list[Path], run_spool.RunWriter]:
+    """The folder of a new execution with the captured files in it, and its spool: in the study, else with this person.
+
+    Raises StorageFull or StorageError if there is no room in either place.
+    """
+    away = run_spool.away_folder(session.ground.facts["study"])
+    for place in dict.fromkeys((spools, away)):
+        folder = run_spool.folder_of(place, rid)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700 if place == away else 0o777)
+            files = captured.write_files(folder)
+            path = folder / f"{run_spool.OWNER}{os.getpid()}{run_spool.SUFFIX}"
+            writer = run_spool.RunWriter(path, execution=rid)
+        except OUT_OF_REACH as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            problem = error
+            continue
+        writer.keep_room()
+        _opened.add(writer.path)
+        return folder, files, writer
+    full = isinstance(problem, StorageFull) or getattr(problem, "errno", None) in FULL
+    raise (StorageFull if full else StorageError)(
+        f"The run cannot begin: there is no place for its record in {spools} or in {away}.",
+        todo="Make room on one of these disks, then start it again.",
+        kept="Nothing was begun.",
+    ) from problem
 
 
 def _start_record(plan: Plan, why: str | None, made_at: int, array: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -293,7 +348,8 @@ def _deliver(session: Session, plan: Plan, why: str | None, made_at: int, array:
             begin_array(session, array)
         session.commit(plan, why, made_at=made_at, new=True)
     except OUT_OF_REACH as error:
-        tell(f"The catalogue is out of reach ({error}); the run is kept in its spool.")
+        told = error.what if isinstance(error, CommonGroundError) else error
+        tell(f"The catalogue is out of reach ({told}) and the run is kept in its spool.")
         return False
     return True
 
@@ -325,5 +381,15 @@ def deliver_elsewhere(session: Session) -> None:
 
 def tell(text: str) -> None:
     """Say something to whoever watches, where no exception may be raised."""
-    first = text.splitlines()[0]
-    sys.stderr.write(f"commonground: {first} `cg sync` delivers what is kept.\n")
+    _write(f"commonground: {text.splitlines()[0]} `cg sync` delivers what is kept.\n")
+
+
+def warn(text: str) -> None:
+    """Say what is not as it was meant, where no exception may be raised."""
+    _write(f"commonground: {text.splitlines()[0]}\n")
+
+
+def _write(text: str) -> None:
+    # The stream may be closed or taken away, and what is said must not end the work.
+    with contextlib.suppress(Exception):
+        sys.stderr.write(text)
