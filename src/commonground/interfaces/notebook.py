@@ -1,7 +1,8 @@
 """`%load_ext commonground`: records a notebook's cells, as they were run, as one scratch execution a kernel session.
 
 Kept of a cell: its source, screened, its number, when it ran, whether it raised, and whether it ran again or out of
-order. Its output is not kept. A kernel that is restarted is another execution, which names the one before it.
+order. Its output is not kept. A cell that runs lies in a file of its own, so that the one in which a kernel was killed
+is on record too, without an end. A kernel that is restarted is another execution, which names the one before it.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ import contextlib
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from commonground.interfaces.client.run import Run, set_default_run
 from commonground.interfaces.client.run_start import tell
-from commonground.operations.output_log import CELLS
+from commonground.operations.output_log import CELL_NOW, CELLS
 from commonground.operations.session import Session
 from commonground.operations.studies import open_study
 from commonground.structure.screen import screen
 
 LONGEST_CELL = 256 << 10
 LONGEST_ERROR = 500
+CUT_OFF = "the kernel ended while it ran"
 
 
 class Shell(Protocol):
@@ -46,7 +49,7 @@ class Recorder:
         before = _last_session(session, notebook)
         if before is not None:
             details["restart_of"] = before
-        if shell.execution_count > 2:  # noqa: PLR2004 - the cell that loads this is the first or the second
+        if shell.execution_count > 2 and id(shell) not in _known:  # noqa: PLR2004 - the cell that loads this is the first or the second
             details["cells_before"] = f"{shell.execution_count - 1} cells ran before recording began"
         self.run = Run(session, scratch=True, entry=name, details=details, keep_output=False)
 
@@ -65,6 +68,9 @@ class Recorder:
                 self._shell.events.unregister(event, work)
         set_default_run(None)
         atexit.unregister(self.stop)
+        if self._cell:
+            # The cell that asks for the end goes on without being watched.
+            self._keep_cell(None)
         self.run.end()
 
     def _before_cell(self, info: Any) -> None:  # noqa: ANN401 - IPython's own
@@ -76,6 +82,7 @@ class Recorder:
             "started_at": time.time_ns() // 1000,
             **self._place(str(getattr(info, "cell_id", None) or "")),
         }
+        self._write(CELL_NOW, {**self._cell, "ended_at": None, "error": CUT_OFF}, "w")
 
     def _place(self, cell: str) -> dict[str, Any]:
         """Whether the cell ran before, and whether cells that stood behind it when first run came in between."""
@@ -92,16 +99,26 @@ class Recorder:
             return
         error = getattr(result, "error_before_exec", None) or getattr(result, "error_in_exec", None)
         told = f"{type(error).__name__}: {error}"[:LONGEST_ERROR] if error is not None else None
-        record = {**self._cell, "ended_at": time.time_ns() // 1000, "error": screen(told).text if told else None}
+        self._keep_cell(screen(told).text if told else None)
+
+    def _keep_cell(self, error: str | None) -> None:
+        record = {**self._cell, "ended_at": time.time_ns() // 1000, "error": error}
         self._cell = {}
+        self._write(CELLS, record, "a")
+        with contextlib.suppress(OSError):
+            (self.run.folder / CELL_NOW).unlink()
+
+    def _write(self, name: str, record: Mapping[str, Any], mode: str) -> None:
         try:
-            with (self.run.folder / CELLS).open("a", encoding="utf-8", errors="backslashreplace") as file:
+            with (self.run.folder / name).open(mode, encoding="utf-8", errors="backslashreplace") as file:
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
         except OSError as problem:
             tell(f"A cell could not be kept: {problem.strerror}.")
 
 
 _recorders: dict[int, Recorder] = {}
+_known: set[int] = set()
+"""The shells whose cells were recorded before: what ran in them is on record."""
 
 
 def load(shell: Shell, folder: str | os.PathLike[str] | None = None) -> None:
@@ -112,6 +129,7 @@ def load(shell: Shell, folder: str | os.PathLike[str] | None = None) -> None:
     recorder = Recorder(session, shell, notebook=os.environ.get("JPY_SESSION_NAME"))
     recorder.start()
     _recorders[id(shell)] = recorder
+    _known.add(id(shell))
 
 
 def unload(shell: Shell) -> None:

@@ -33,6 +33,8 @@ SHARE: Final = 0.1
 GAP: Final = "[... the middle of the output was not kept ...]"
 PARTS: Final = ("output.0", "output.1", "output.2")
 NAME: Final = "output.log"
+CELL_NOW: Final = "cell.now"
+"""The cell that runs, as it would be if nothing more came."""
 CELLS: Final = "cells.jsonl"
 """A notebook's cells, one JSON object a line, as they were run."""
 
@@ -197,6 +199,12 @@ def log_asset(folder: Path, execution: Rid, mint: Mint, *, more: str = "") -> di
 
 def cells_asset(folder: Path, execution: Rid, mint: Mint) -> dict[str, Any] | None:
     """The cells of a notebook session as an output asset; None if there are none."""
+    cut_off = folder / CELL_NOW
+    if cut_off.is_file():
+        # Written whole before the cell ran; it is put behind the others once, and a second look finds it gone.
+        with (folder / CELLS).open("ab") as file:
+            file.write(cut_off.read_bytes())
+        cut_off.unlink()
     if not (folder / CELLS).is_file():
         return None
     return _asset(folder, execution, mint, CELLS, "cells", "application/jsonl")
