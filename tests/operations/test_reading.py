@@ -140,3 +140,22 @@ def test_find_finds_by_name_and_suggests_when_nothing_matches(filled: Session) -
     assert [one.name for one in filled.read("find", words=["likely"]).found] == ["Nodule.malignancy"]
     nothing = filled.read("find", words=["qqqq"])
     assert nothing.found == ()
+
+
+def test_columns_are_found_by_name_former_name_and_description(session: Session) -> None:
+    """A column is found by its words, under the id of its type; a word of the type alone means the type."""
+    columns = [
+        {"name": "age", "holds": "int", "description": "Years at the first visit"},
+        {"name": "site", "holds": "text"},
+    ]
+    session.write("type add", name="Patient", columns=columns)
+    session.write("rename", what="Patient.site", to="house")
+    (kind,) = session.read("find", words=["patient"]).found
+    assert (kind.kind, kind.name) == ("type", "Patient")
+    for words in (["age"], ["Patient.age"], ["first", "visit"], ["patient", "years"]):
+        (found,) = session.read("find", words=words, kind="column").found
+        assert (found.kind, found.name, found.id) == ("column", "Patient.age", kind.id)
+        assert found.description == "Years at the first visit"
+    assert [one.name for one in session.read("find", words=["site"]).found] == ["Patient.house"]
+    assert session.read("find", words=["age"], kind="feature").found == ()
+    assert session.read("find", words=["nowhere"], kind="column").found == ()

@@ -10,6 +10,7 @@ from commonground.identity import Kind, Rid, show_rid
 from commonground.operations.describing import Fact, SideBySide, describe_thing, description_of, list_side_by_side
 from commonground.operations.plans import Reading
 from commonground.operations.resolving import name_of, resolve, shorten_all, suggest
+from commonground.operations.schema_things import COLUMN, find_columns
 from commonground.store import text_index
 from commonground.store.changes import Change
 from commonground.store.view import View
@@ -182,7 +183,7 @@ def read_log(on: Reading, *, what: str | None = None, limit: int = 20) -> Log:
 
 
 def read_find(on: Reading, *, words: Sequence[str], kind: str | None = None, limit: int = 20) -> Results:
-    """Things whose name or description has these words or parts of them, best first."""
+    """Things whose name or description has these words or parts of them, best first; columns last, by their type."""
     view = on.view
     _check_limit(limit)
     text = " ".join(words)
@@ -194,6 +195,11 @@ def read_find(on: Reading, *, words: Sequence[str], kind: str | None = None, lim
         for rid in rids
         if named[rid].name != named[rid].kind
     )
+    columns = find_columns(view, text) if kind in {None, COLUMN} else []
+    holders = shorten_all(view, [one.holder or 0 for one, _ in columns])
+    # A column has no page of its own: its type has.
+    found += tuple(Found(holders[one.holder or 0], COLUMN, one.full_name, said) for one, said in columns)
+    found = found[:limit]
     return Results(text, found, () if found else tuple(suggest(view, text)))
 
 

@@ -82,6 +82,21 @@ def resolve_column(view: View, what: str) -> tuple[EntityType, EntityColumn]:
     return kind, next(column for column in kind.columns if column.rid == found.rid)
 
 
+def find_columns(view: View, text: str) -> list[tuple[SchemaThing, str | None]]:
+    """The columns whose names, of now or before, or description have all these words or parts of them; described."""
+    words = text.casefold().split()
+    found = []
+    for kind in entities.list_types(view) if words else ():
+        for column in kind.columns:
+            name = f"{kind.name}.{column.name}"
+            said = " ".join([name, *column.former, column.description or ""]).casefold()
+            # Words of the type alone mean the type.
+            own = " ".join([column.name, *column.former, column.description or ""]).casefold()
+            if all(word in said for word in words) and any(word in own or "." in word for word in words):
+                found.append((SchemaThing(COLUMN, column.rid, column.name, name, kind.rid), column.description))
+    return found
+
+
 def _inside(view: View, name: str) -> list[SchemaThing]:
     """Columns, features and terms that are named by what they lie in."""
     of, _, last = name.partition(".")
