@@ -100,8 +100,8 @@ def _ours(
     target = folder / "out"
     take("check out all", lambda: study.assets.check_out("data", target))
     for name in names:
-        (target / name).unlink()
-    take("check out some", lambda: study.assets.check_out("data", target))
+        (source / name).unlink()
+    take("check out some", lambda: study.assets.check_out("data", source))
     take("check out part", lambda: study.assets.check_out("data", folder / "part", match=names))
     study.close()
     shutil.rmtree(target)

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from commonground.errors import CommonGroundError, Conflict, Corrupt, InvalidInput, NotFound, StorageError, UnsafePath
-from commonground.store import blob_putting, blob_reading, failed_syncs, faults, files, stat_cache
+from commonground.store import blob_places, blob_putting, blob_reading, failed_syncs, faults, files, stat_cache
 from commonground.store.blobs import BlobInfo, BlobStore, DirectoryBlobs
 from commonground.store.parallel import WORTH_A_THREAD
 from commonground.store.stat_cache import StatCache
@@ -505,6 +505,40 @@ def test_a_tree_is_checked_out(blobs, tmp_path, mode):
     assert blobs.check_out(items, out, mode=mode) == len(items)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
     assert all((out / name).samefile(blobs.path(digest)) == (mode == "hardlink") for name, digest in items)
+
+
+def test_files_that_the_cache_knows_are_not_read_again(blobs, tmp_path, settle):
+    """A check-out into a folder that is there reads what the cache does not know, and a changed file is a Conflict."""
+    contents = {"a": b"1", "b/c": os.urandom(WORTH_A_THREAD), "b/d": b"2"}
+    items = [(name, blobs.put_bytes(data).digest) for name, data in contents.items()]
+    out = tmp_path / "out"
+    blobs.check_out(items, out, cache=StatCache(tmp_path / "cache"))
+    settle([out / name for name in contents])
+    blobs.check_out(items, out, cache=StatCache(tmp_path / "cache"))
+    cache = StatCache(tmp_path / "cache")
+    assert len(cache) == 3
+    seen: list[str] = []
+    with faults.recording(seen.append):
+        assert blobs.check_out(items, out, cache=cache) == 3
+    assert "files.read" not in seen
+    (out / "b" / "d").unlink()
+    assert blobs.check_out(items, out, cache=cache) == 3
+    assert (out / "b" / "d").read_bytes() == b"2"
+    about = (out / "a").stat()
+    (out / "a").write_bytes(b"3")
+    os.utime(out / "a", ns=(about.st_atime_ns, about.st_mtime_ns))
+    with pytest.raises(Conflict):
+        blobs.check_out(items, out, cache=cache)
+
+
+@pytest.mark.parametrize("known", [3, blob_places.MANY])
+def test_many_blobs_are_found_as_each_alone(blobs, known):
+    """Whether the folders are listed or each blob is looked up: those that are there are found, and no others."""
+    digests = {blobs.put_bytes(str(number).encode()).digest for number in range(3)}
+    absent = {digest_of(f"absent {number}".encode()) for number in range(known)}
+    assert blobs.has_many(digests | absent) == digests
+    with pytest.raises(InvalidInput):
+        blobs.has_many({"../../x", *absent})
 
 
 def test_a_hard_link_that_cannot_be_is_a_copy(blobs, tmp_path, monkeypatch):

@@ -347,7 +347,8 @@ def read_checked_out(
     wanted = [(path, digest) for path, digest, _ in _files(on, found) if not match or path.startswith(tuple(match))]
     if not wanted:
         raise NotFound(f"{found.name} has no file whose path begins with {' or '.join(match)}.")
-    done = on.ground.blobs.check_out(wanted, Path(folder), mode=mode)
+    cache = StatCache(on.ground.cache_folder / CACHE) if Path(folder).is_dir() else None
+    done = on.ground.blobs.check_out(wanted, Path(folder), mode=mode, cache=cache)
     return CheckedOut(found.rid, found.name, str(folder), done)
 
 

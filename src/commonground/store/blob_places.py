@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +26,9 @@ from commonground.store.staging import FOLDER as STAGING
 FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))
 READY: Final = "ready"
 DAMAGED: Final = "damaged"
+MANY: Final = 1_000
+WORTH_LISTING: Final = 8
+"""To look one blob up costs as much as to list about so many."""
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -58,11 +63,20 @@ class Places:
 
     def list(self, folder: str) -> list[str]:
         """The digests of the blobs in one folder, in order."""
-        try:
-            names = os.listdir(self.root / folder)  # noqa: PTH208 - names only, by the ten thousand
-        except FileNotFoundError:
-            return []
-        return sorted(digest for name in names if _DIGEST.fullmatch(digest := folder + name))
+        return sorted(digest for name in _names_in(self._start + folder) if _DIGEST.fullmatch(digest := folder + name))
+
+    def find(self, digests: Collection[str]) -> set[str]:
+        """Those of the digests whose blobs are there; raises InvalidInput for what is no digest."""
+        if len(digests) >= MANY:
+            # Digests are spread evenly, so one folder tells how many there are in all.
+            everything = len(FOLDERS) * len(_names_in(self._start + FOLDERS[0]))
+            if everything < WORTH_LISTING * len(digests):
+                listed = (
+                    map(folder.__add__, _names_in(self._start + folder))
+                    for folder in {one[:2] for one in map(checked, digests)}
+                )
+                return set(digests).intersection(chain.from_iterable(listed))
+        return {digest for digest in digests if stat_of(self.of(digest)) is not None}
 
     def prepare(self) -> None:
         """Make the root and its folders, durably, where they are missing."""
@@ -80,3 +94,10 @@ class Places:
             files.sync_folder(self.root.parent)
             os.close(files.open_lock(self.root / READY))
         self._is_ready = True
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - names only, by the ten thousand
+    except FileNotFoundError:
+        return []

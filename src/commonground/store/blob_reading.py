@@ -11,7 +11,8 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from commonground.store.containment import Inside, Parts, split_names
 from commonground.store.faults import point
 from commonground.store.parallel import WORTH_A_THREAD, Progress, in_threads
 from commonground.store.staging import hash_open
+from commonground.store.stat_cache import StatCache, identity
 
 IN_MEMORY: Final = 64 << 20
 """Bytes up to which a blob is checked in memory and served from there."""
@@ -31,6 +33,8 @@ _CANNOT_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.E
 Mode = Literal["reflink", "hardlink", "copy"]
 Place = Callable[[str], str]
 """Where the blob of a digest lies, or would."""
+_Item = tuple[Parts, str]
+"""What is to be checked out: under what name, and its digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,37 +127,83 @@ def get_file(digest: str, place: str, target: Path, mode: Mode) -> None:
         _write_out(inside, (target.name,), digest, place, mode)
 
 
-def check_out(items: Iterable[tuple[str, str]], folder: Path, place: Place, mode: Mode, report: Progress) -> int:
+def check_out(
+    items: Iterable[tuple[str, str]],
+    folder: Path,
+    place: Place,
+    mode: Mode,
+    report: Progress,
+    cache: StatCache | None = None,
+) -> int:
     """Write many blobs, each (name, digest), below `folder`, and give how many; see `BlobStore.check_out`."""
     listed = list(items)
     parts = split_names(name for name, _ in listed)
     wanted = sorted(zip(parts, (digest for _, digest in listed), strict=True))
-    sizes = _sizes({digest for _, digest in wanted}, place)
+    todo = _not_there(wanted, folder, report, cache) if folder.is_dir() else wanted
+    sizes = _sizes({digest for _, digest in todo}, place)
     files.make_folder(folder)
     written: list[Parts] = []
 
-    def write(item: tuple[Parts, str], inside: Inside) -> int:
+    def write(item: _Item, inside: Inside) -> int:
         parts, digest = item
-        if not _is_there(inside, parts, digest):
-            _write_out(inside, parts, digest, place(digest), mode)
-            written.append(parts)
+        _write_out(inside, parts, digest, place(digest), mode)
+        written.append(parts)
         return sizes[digest]
 
-    def write_large(item: tuple[Parts, str]) -> int:
+    def write_large(item: _Item) -> int:
         with Inside(folder) as inside:
             return write(item, inside)
 
     try:
-        for size in in_threads(write_large, [item for item in wanted if sizes[item[1]] >= WORTH_A_THREAD]):
+        for size in in_threads(write_large, [item for item in todo if sizes[item[1]] >= WORTH_A_THREAD]):
             report(1, size)
         with Inside(folder) as inside:
-            for item in wanted:
+            for item in todo:
                 if sizes[item[1]] < WORTH_A_THREAD:
                     report(1, write(item, inside))
     except BaseException:
         _take_back(folder, written)
         raise
     return len(wanted)
+
+
+def _not_there(wanted: Sequence[_Item], folder: Path, report: Progress, cache: StatCache | None) -> list[_Item]:
+    """Those that are still to be written; raises Conflict if there is something else of that name.
+
+    What `cache` knows to be unchanged is not read, and it learns the others.
+    """
+    start = f"{os.path.abspath(folder)}/"  # noqa: PTH100 - links are not resolved
+    todo, large = [], []
+
+    def look(item: _Item, inside: Inside) -> bool:
+        parts, digest = item
+        return _is_there(inside, parts, digest, cache, start + "/".join(parts))
+
+    def look_at_large(item: _Item) -> bool:
+        with Inside(folder) as inside:
+            return look(item, inside)
+
+    with Inside(folder) as inside:
+        for item in wanted:
+            about = inside.stat(item[0])
+            if about is None:
+                todo.append(item)
+            elif cache is not None and cache.find(start + "/".join(item[0]), about) == item[1]:
+                report(1, about.st_size)
+            elif about.st_size >= WORTH_A_THREAD:
+                large.append((item, about.st_size))
+            elif look(item, inside):
+                report(1, about.st_size)
+            else:
+                todo.append(item)
+    for (item, size), there in zip(large, in_threads(look_at_large, [item for item, _ in large]), strict=True):
+        if there:
+            report(1, size)
+        else:
+            todo.append(item)
+    if cache is not None:
+        cache.save()
+    return todo
 
 
 def _take_back(folder: Path, written: list[Parts]) -> None:
@@ -180,14 +230,18 @@ def _sizes(digests: set[str], place: Place) -> dict[str, int]:
     return sizes
 
 
-def _is_there(inside: Inside, parts: Parts, digest: str) -> bool:
+def _is_there(inside: Inside, parts: Parts, digest: str, cache: StatCache | None, path: str) -> bool:
     """Whether the right file is there already; raises Conflict if something else is."""
+    opened_ns = time.time_ns()
     reading = inside.open(parts)
     if reading is None:
         return False
     try:
         name = "/".join(parts)
-        if stat.S_ISREG(os.fstat(reading).st_mode) and hash_open(reading, name)[0] == digest:
+        before = os.fstat(reading)
+        if stat.S_ISREG(before.st_mode) and hash_open(reading, name)[0] == digest:
+            if cache is not None and identity(before) == identity(os.fstat(reading)):
+                cache.record(path, before, digest, opened_ns)
             return True
     finally:
         os.close(reading)

@@ -74,6 +74,7 @@ class BlobStore(Protocol):
         folder: Path,
         *,
         mode: Mode = "reflink",
+        cache: StatCache | None = None,
         progress: Progress | None = None,
     ) -> int:
         """Write many blobs, each (name, digest), checked, below a folder and never outside it; give how many."""
@@ -198,16 +199,18 @@ class DirectoryBlobs:
         folder: files.AnyPath,
         *,
         mode: Mode = "reflink",
+        cache: StatCache | None = None,
         progress: Progress | None = None,
     ) -> int:
         """Write many blobs, each (name, digest), below `folder`, which is made, and give how many. Nothing is synced.
 
         Names are checked all at once, before anything is written (UnsafePath); missing blobs too (NotFound). A file
-        that is there already is left if it has the right bytes, else it is a Conflict. A link inside `folder` is not
-        followed (UnsafePath). After an error what was written is removed again.
+        that is there already is left if it has the right bytes, else it is a Conflict; one that `cache` knows to be
+        unchanged is not read. A link inside `folder` is not followed (UnsafePath). After an error what was written is
+        removed again.
         """
         with in_words("writing below", folder):
-            return blob_reading.check_out(items, Path(folder), self._places.of, mode, progress or silent)
+            return blob_reading.check_out(items, Path(folder), self._places.of, mode, progress or silent, cache)
 
     def has(self, digest: str) -> bool:
         """Whether the blob is there."""
@@ -216,7 +219,7 @@ class DirectoryBlobs:
     def has_many(self, digests: Iterable[str]) -> set[str]:
         """Those of the digests whose blobs are there."""
         with in_words("looking into", self.root):
-            return {digest for digest in digests if stat_of(self._places.of(digest)) is not None}
+            return self._places.find(set(digests))
 
     def size(self, digest: str) -> int:
         """How many bytes a blob has; raises NotFound."""

@@ -159,6 +159,13 @@ class Inside:
         except FileNotFoundError:
             return None
 
+    def stat(self, parts: Parts) -> os.stat_result | None:
+        """What is known of what has that name, a link not followed; None if nothing has; errors as in `open`."""
+        try:
+            return os.stat(parts[-1], dir_fd=self._enter(parts[:-1], make=False), follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
     def remove(self, parts: Parts) -> None:
         """Remove the file of that name."""
         os.unlink(parts[-1], dir_fd=self._enter(parts[:-1], make=False))

@@ -19,6 +19,7 @@ from typing import Final
 
 from commonground.store import files
 from commonground.store.faults import point
+from commonground.store.stat_cache import identity
 
 FOLDER: Final = "staging"
 BLOB_MODE: Final = 0o444
@@ -106,7 +107,7 @@ class Staging:
             after = os.fstat(reading)
         finally:
             os.close(reading)
-        if _identity(before) == _identity(after) and after.st_size == taken.size:
+        if identity(before) == identity(after) and after.st_size == taken.size:
             taken.about = after
             taken.opened_ns = opened_ns
         return taken
@@ -174,7 +175,3 @@ def hash_open(reading: int, path: files.AnyPath) -> tuple[str, int]:
         hasher.update(piece)
         size += len(piece)
     return hasher.hexdigest(), size
-
-
-def _identity(about: os.stat_result) -> tuple[int, int, int, int]:
-    return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns

@@ -56,7 +56,7 @@ class StatCache:
     def find(self, path: str, about: os.stat_result) -> str | None:
         """The SHA-256 of the file at the absolute `path`, if `about`, its present stat, is what it was; else None."""
         entry = self._known.get(path)
-        if entry is None or entry[:4] != (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns):
+        if entry is None or entry[:4] != identity(about):
             return None
         return entry[4].hex()
 
@@ -68,7 +68,7 @@ class StatCache:
         """
         if max(about.st_mtime_ns, about.st_ctime_ns) > opened_ns - SETTLED_NS or opened_ns > time.time_ns():
             return False
-        entry = (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns, bytes.fromhex(digest))
+        entry = (*identity(about), bytes.fromhex(digest))
         if self._known.get(path) != entry:
             self._known[path] = self._new[path] = entry
         return True
@@ -139,6 +139,11 @@ class StatCache:
         self._known.update(zip(keys, values, strict=True))
         self._stored += count
         return end
+
+
+def identity(about: os.stat_result) -> tuple[int, int, int, int]:
+    """What changes whenever a file is written or replaced: inode, size, mtime and ctime in ns."""
+    return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
 
 
 def _segment(entries: dict[str, _Entry]) -> bytes:

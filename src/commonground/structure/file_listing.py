@@ -17,7 +17,7 @@ from commonground.store.collection import without_collection
 from commonground.store.containment import check_names
 from commonground.store.parallel import WORTH_A_THREAD, in_threads
 from commonground.store.staging import hash_file
-from commonground.store.stat_cache import StatCache
+from commonground.store.stat_cache import StatCache, identity
 
 MOST_LEFT_OUT = 1_000
 
@@ -89,7 +89,7 @@ def _hash_files(listing: Listing, cache: StatCache, clock_ns: Callable[[], int])
         listing.sizes[row] = size
         digests[row] = digest
         after = os.stat(listing.paths[row], follow_symlinks=False)  # noqa: PTH116 - by the ten thousand
-        if _same(listing.stats[row], after) and after.st_size == size:
+        if identity(listing.stats[row]) == identity(after) and after.st_size == size:
             cache.record(listing.paths[row], after, digest, opened)
     cache.save()
     return cast("list[str]", digests)
@@ -117,12 +117,3 @@ def _walk(start: str, skip: str) -> tuple[dict[str, os.stat_result], list[str]]:
         finally:
             os.close(descriptor)
     return found, left_out
-
-
-def _same(before: os.stat_result, after: os.stat_result) -> bool:
-    return (before.st_ino, before.st_size, before.st_mtime_ns, before.st_ctime_ns) == (
-        after.st_ino,
-        after.st_size,
-        after.st_mtime_ns,
-        after.st_ctime_ns,
-    )
