@@ -17,6 +17,7 @@ from commonground.store import changes, faults, schema, tables
 from commonground.store.bulk import insert_rows
 from commonground.store.database import Database
 from commonground.store.schema import Field
+from commonground.structure.tables import value_int
 
 # One process loads everything and then forks, so that the writers are there at once and begin together.
 WRITERS = textwrap.dedent("""
@@ -270,6 +271,39 @@ def test_drafts_wait_for_a_change_on_sqlite_alone(database):
         assert done.wait(0.5 if database.dialect == "sqlite" else 10) is (database.dialect == "postgresql")
     drafting.join(10)
     assert done.is_set()
+
+
+def test_moving_drafts_out_of_the_log_keeps_no_change_waiting(database):
+    """When drafts are moved from SQLite's write-ahead log into the file, a change can be written beside that."""
+    written = []
+
+    def write_beside(name):
+        if name == "database.fold":
+            with database.write() as connection:
+                insert_rows(connection, schema.meta, ["key", "value"], [(f"change {len(written)}", "told")])
+            written.append(name)
+
+    with faults.recording(write_beside):
+        for number in range(3):
+            with database.draft() as connection:
+                insert_rows(connection, schema.meta, ["key", "value"], [(f"draft {number}", "told")])
+    assert len(written) == (3 if database.dialect == "sqlite" else 0)
+    with database.read() as connection:
+        keys = connection.execute(sa.select(schema.meta.c.key).where(schema.meta.c.value == "told")).scalars().all()
+    assert len(keys) == 3 + len(written)
+
+
+def test_many_drafts_do_not_make_the_log_long(database):
+    """The write-ahead log is used again while drafts are written: it does not grow with the number of them."""
+    for batch in range(40):
+        rows = [(batch, place, batch * 4_000 + place) for place in range(4_000)]
+        with database.draft() as connection:
+            insert_rows(connection, value_int, ["batch", "ordinal", "entity"], rows)
+    with database.read() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(value_int)).scalar() == 160_000
+    if database.path is not None:
+        assert database.path.with_name(f"{database.path.name}-wal").stat().st_size < 2 << 20
+        assert database.path.stat().st_size > 4 << 20
 
 
 def test_a_password_is_not_shown():

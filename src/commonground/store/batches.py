@@ -31,7 +31,8 @@ from commonground.store.faults import point
 from commonground.store.processes import this_process
 from commonground.store.transaction import SALT_BYTES, Shell, Transaction
 
-CHUNK_ROWS = 20_000
+CHUNK_ROWS = 5_000
+"""Rows that are written without letting others write in between."""
 ROWS = b"rows1"
 _PLAIN = {str, bytes, type(None)}
 

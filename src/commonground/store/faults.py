@@ -77,6 +77,7 @@ POINTS: Final[dict[str, str]] = {
     "database.after_commit": "the transaction is committed, the caller does not know yet",
     "database.rollback": "a transaction is rolled back",
     "database.scrub": "the database is about to be rebuilt without its free space",
+    "database.fold": "a draft is committed, and is not moved from the write-ahead log into the database yet",
     "database.checkpoint": "the database is rebuilt, its write-ahead log is not folded in yet",
     # batches, changes, parts, packs
     "batch.stage": "a chunk of bulk rows is staged",
