@@ -136,8 +136,11 @@ def _from_array(column: Column) -> Arrayed | None:
     missing = np.zeros(len(values), np.bool_) if column.missing is None else np.asarray(column.missing, np.bool_)
     if kind == "u" and bool((values[~missing] > MAX_INT).any()):
         return None
-    words = _real_words(values) if column.type == "real" else values.astype(np.int64)
-    words[missing] = 0
+    # Of a column that is as it shall be no copy is made: those of all columns are held at once.
+    gaps = bool(missing.any())
+    words = _real_words(values) if column.type == "real" else values.astype(np.int64, copy=gaps)
+    if gaps:
+        words[missing] = 0
     return Arrayed(~missing, words, [])
 
 

@@ -172,6 +172,8 @@ def read_values(view: View, feature: Feature) -> FeatureValues:
     )
     if gone:
         found = found.take(np.flatnonzero(~np.isin(found.entity, np.array(gone, dtype=np.int64))))
+    if _ascends(found.entity):
+        return found
     # They come by batch and ordinal, and a stable sort leaves it so within an entity.
     return found.take(np.argsort(found.entity, kind="stable"))
 
@@ -191,7 +193,7 @@ def in_entity_order(columns: Mapping[str, Any]) -> dict[str, Any]:
     is written: of a million values that is several times as much writing to the disk.
     """
     entity = np.asarray(columns["entity"], dtype=np.int64)
-    if bool((entity[1:] >= entity[:-1]).all()):
+    if _ascends(entity):
         return dict(columns)
     order = np.argsort(entity, kind="stable")
     places = order.tolist()
@@ -199,6 +201,10 @@ def in_entity_order(columns: Mapping[str, Any]) -> dict[str, Any]:
         name: values[order] if isinstance(values, np.ndarray) else list(map(values.__getitem__, places))
         for name, values in columns.items()
     }
+
+
+def _ascends(entity: np.ndarray[Any, np.dtype[np.int64]]) -> bool:
+    return bool((entity[1:] >= entity[:-1]).all())
 
 
 def add_feature(tx: Transaction, fields: dict[str, Any]) -> None:

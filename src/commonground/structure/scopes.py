@@ -111,7 +111,9 @@ def list_parts(view: View, scope: Scope) -> Iterator[Part]:
     for feature in scope.features:
         rids = scope.entities.get(feature.type, np.empty(0, dtype=np.int64))
         values = read_values(view, feature)
-        values = values.take(np.flatnonzero(np.isin(values.entity, rids)))
+        reached = np.isin(values.entity, rids)
+        if not reached.all():
+            values = values.take(np.flatnonzero(reached))
         for number, inside in _buckets(values.entity, list_buckets(view, feature.type)):
             part = _value_part(feature, number, values.take(inside))
             _collect(used_raters, part, ["rater"])
