@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from commonground.identity import show_rid
-from commonground.operations import run_spool
+from commonground.interfaces.client.run import Run
+from commonground.operations import restoring, run_spool
 from commonground.operations.delivery import sync
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
@@ -143,6 +144,26 @@ def test_the_last_word_has_room_on_a_full_disk(tmp_path: Path) -> None:
         (record,) = records_of(session)
         assert "model.bin" in {named.name for _, named in record.outputs}
     finally:
+        session.ground.close()
+
+
+def test_a_run_in_a_study_brought_back_is_closed(tmp_path: Path) -> None:
+    """A backup that is made while a run goes on does not leave it running for ever in what is restored from it."""
+    session = create_study(tmp_path / "study", name="Test study")
+    run = Run(session, name="meanwhile").start()
+    by_hand = session.write("execution start", name="by hand").plan.anchors[0]
+    session.read("backup", folder=str(tmp_path / "copy"))
+    run.end()
+    restoring.restore_study(tmp_path / "copy", tmp_path / "to")
+    restored = open_study(tmp_path / "to")
+    try:
+        (closed,) = sync(restored)
+        assert (closed.execution, closed.status) == (run.rid, "lost")
+        assert "backup" in (restored.read("execution get", execution=run.rid).execution.reason or "")
+        assert restored.read("execution get", execution=by_hand).execution.status == "running"
+        assert session.read("execution get", execution=run.rid).execution.status == "finished"
+    finally:
+        restored.ground.close()
         session.ground.close()
 
 

@@ -224,8 +224,24 @@ def _write_final(session: Session, gathered: Gathered) -> dict[str, Any]:
 def _close_abandoned(session: Session, seen: set[Rid]) -> list[Delivered]:
     """Close the executions that are said to run, have no spool here, and whose process is gone or silent."""
     with session.ground.view() as view:
-        leases = [lease for lease in executions.list_leases(view) if lease.execution not in seen]
-    closed = []
+        every = executions.list_leases(view)
+        held = {lease.execution for lease in every}
+        # A program that begins one takes a lease in the same change; a backup holds what is recorded, and no leases.
+        brought_back = [
+            one.rid
+            for one in executions.list_running(view)
+            if one.rid not in held and one.rid not in seen and "pid" in one.details
+        ]
+    leases = [lease for lease in every if lease.execution not in seen]
+    closed = [
+        _close(
+            session,
+            rid,
+            "It ran when the backup was made from which this study was brought back, and "
+            "nothing more was heard of it here.",
+        )
+        for rid in brought_back
+    ]
     now = session.ground.clock()
     for lease in leases:
         mark = ProcessMark(**lease.process)
@@ -241,12 +257,16 @@ def _close_abandoned(session: Session, seen: set[Rid]) -> list[Delivered]:
                 f"Nothing was heard of it for more than {LEASE_S / 60:.0f} minutes, from {mark.host.partition('/')[0]}."
             )
         )
-        try:
-            session.write("execution finish", execution=lease.execution, status=str(Status.LOST), reason=reason)
-            closed.append(Delivered(lease.execution, str(Status.LOST), "closed"))
-        except CommonGroundError as error:
-            closed.append(Delivered(lease.execution, None, str(error)))
+        closed.append(_close(session, lease.execution, reason))
     return closed
+
+
+def _close(session: Session, rid: Rid, reason: str) -> Delivered:
+    try:
+        session.write("execution finish", execution=rid, status=str(Status.LOST), reason=reason)
+    except CommonGroundError as error:
+        return Delivered(rid, None, str(error))
+    return Delivered(rid, str(Status.LOST), "closed")
 
 
 def _still_writing(gathered: Gathered, now: int, folder: Path) -> bool:

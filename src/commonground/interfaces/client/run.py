@@ -27,7 +27,7 @@ from commonground.interfaces.client.kept_values import keep_values
 from commonground.interfaces.client.metric_values import MetricValues
 from commonground.interfaces.client.output import Capture
 from commonground.interfaces.client.progress import Progress
-from commonground.interfaces.client.run_inputs import RunInput
+from commonground.interfaces.client.run_inputs import RunInput, within_reach
 from commonground.interfaces.client.run_start import OUT_OF_REACH, Asked, Begun, begin, deliver_elsewhere, tell, warn
 from commonground.operations import run_spool
 from commonground.operations.delivery import deliver_left, finish
@@ -221,7 +221,8 @@ class Run:
         if name not in begun.pins:
             named = next((key for key, (pin, _) in begun.pins.items() if name in {pin.asked, pin.reference}), None)
             if named is None:
-                (pin,) = repeating.resolve_inputs(self._session, [name])
+                with within_reach(self._session, name):
+                    (pin,) = repeating.resolve_inputs(self._session, [name])
                 edge = self._session.ground.mint.one()
                 named = pin.name if pin.name not in begun.pins else name
                 begun.pins[named] = (pin, edge)

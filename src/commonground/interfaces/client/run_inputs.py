@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from commonground.errors import InvalidInput
+from commonground.errors import CommonGroundError, InvalidInput, NotFound, StorageError
 from commonground.exchange.samples import Samples
 from commonground.identity import Kind, show_rid
 from commonground.operations.frames import read_frame
@@ -21,6 +22,26 @@ from commonground.operations.session import Session
 from commonground.store.canonical import Column, table_digest
 from commonground.structure.frames import Frame, UsedValues
 from commonground.structure.selectors import Selector
+
+
+@contextlib.contextmanager
+def within_reach(session: Session, what: str) -> Iterator[None]:
+    """Turn what is said of a database or a file into what it means for a run: its study is out of reach."""
+    try:
+        yield
+    except (StorageError, NotFound, OSError) as error:
+        gone = not session.ground.folder.is_dir()
+        # What has a kind of its own, a wrong name or a damaged file, is what it is.
+        if not gone and isinstance(error, CommonGroundError) and type(error) is not StorageError:
+            raise
+        told = error.what if isinstance(error, CommonGroundError) else str(error)
+        raise StorageError(
+            f"{what} cannot be read now: the study is out of reach "
+            f"({'its folder is not there' if gone else told.removesuffix('.')}).",
+            todo="Try again when it is back; what was read before can be used on.",
+            kept="The run goes on, and what it used is kept in its spool.",
+        ) from error
+
 
 Say = Callable[[Pin, dict[str, Any], Sequence[bytes]], None]
 """Puts on record how an input was used: the input, what to say of it, and files with the exact rows."""
@@ -83,7 +104,7 @@ class RunInput:
         missing: str,
     ) -> Frame:
         self._refuse_asset("frame")
-        with self._session.reading() as on:
+        with within_reach(self._session, self.reference), self._session.reading() as on:
             return read_frame(
                 on, dataset=self.reference, grain=grain, features=features, columns=columns, missing=missing
             )
@@ -115,7 +136,10 @@ class RunInput:
     def _checked_digest(self) -> str:
         if self.pin.kind != Kind.ASSET or self.pin.digest is None:
             raise InvalidInput(f"{self.reference} is a dataset, not a file.", todo="Use `.frame()`.")
-        with self._session.ground.blobs.open_verified(self.pin.digest):
+        with (
+            within_reach(self._session, self.reference),
+            self._session.ground.blobs.open_verified(self.pin.digest),
+        ):
             return self.pin.digest
 
     def _refuse_asset(self, what: str) -> None:
