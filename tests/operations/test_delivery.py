@@ -21,6 +21,7 @@ from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
 from commonground.operations.waiting import needs_sync
 from commonground.store.faults import MARK, PLAN
+from commonground.store.spool import SpoolWriter
 from commonground.structure import executions
 
 SCRIPT = """
@@ -232,6 +233,27 @@ def test_an_output_whose_bytes_are_gone_holds_nothing_else_back(tmp_path: Path, 
         assert sync(session) == []
     finally:
         session.ground.close()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["all of it is on record", "something came later"])
+def test_an_end_on_record_without_its_last_word(tmp_path: Path, late: bool) -> None:
+    """A power cut may keep the end and lose the last word: the spool goes, unless it has what the end has not."""
+    session = create_study(tmp_path / "study", name="s", person="Tester")
+    assert run_script(tmp_path, tmp_path / "study", "spool.discard:1:kill") == -signal.SIGKILL
+    (rid, folder), *_ = run_spool.list_folders(session.ground.spool_folder)
+    (path,) = folder.glob("*.spool")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines if b" final {" not in line))
+    assert len(path.read_bytes().splitlines()) == len(lines) - 1
+    if late:
+        writer = SpoolWriter(folder / "late.spool", execution=rid)
+        writer.append(run_spool.METRIC, {"s": 9, "a": 1, "v": {"auc": 0.9}})
+        writer.close()
+    before = records_of(session)
+    (told,) = sync(session)
+    assert (told.status, folder.exists()) == ((None, True) if late else ("finished", False)), told
+    assert records_of(session) == before
+    session.ground.close()
 
 
 def test_a_spool_of_another_study_stays(tmp_path: Path) -> None:

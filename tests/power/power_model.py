@@ -108,7 +108,8 @@ class Folder:
     def sync(self) -> None:
         """All names reach the disk."""
         for change in self.pending:
-            if change.needs is not None:
+            # Within one folder the new name comes first anyway.
+            if change.needs is not None and change.needs is not self:
                 change.needs.settle(change.serial)
             _rename(self.durable, change)
         self.pending.clear()

@@ -61,6 +61,13 @@ def test_the_sync_of_either_folder_makes_a_rename_safe():
     assert outcomes(NOTHING, *steps, op("D", "y")) == {(("y/f", b""),), (("x/f", b""), ("y/f", b""))}
 
 
+def test_the_sync_of_a_folder_makes_every_name_in_it_safe():
+    """After renames within a folder, what was made in it later is on the disk as well when it is synced."""
+    steps = [op("K", "a"), op("Y"), op("R", "a", target="b"), op("K", "c"), op("R", "c", target="d")]
+    later = [op("C", "e", inode=5), op("D")]
+    assert outcomes(NOTHING, *steps, *later) == {(("e", b""),)}
+
+
 def test_a_write_is_torn_at_sectors():
     """An unsynced write of two sectors can come as either of them alone, never as half of one."""
     steps = [op("C", "a", inode=1), op("D"), op("W", inode=1, data=b"x" * 1024)]

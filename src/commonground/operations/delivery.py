@@ -29,7 +29,7 @@ from commonground.operations.waiting import has_unfinished_erasure
 from commonground.store.faults import point
 from commonground.store.processes import ProcessMark, process_alive, this_process
 from commonground.store.spool import SpoolWriter, read
-from commonground.structure import executions, metrics
+from commonground.structure import executions, history, metrics
 from commonground.structure.execution_states import ENDED, Status, is_lost
 from commonground.structure.tables import execution as execution_table
 
@@ -88,8 +88,6 @@ def finish(
     try:
         with _alone(folder, else_write=(writer, final)):
             writer.append_last(run_spool.FINAL, final)
-            # Else a power cut could keep the change and lose this word, and the run would be taken for a lost one.
-            writer.sync()
             gathered = run_spool.gather(folder, writer.execution)
             _commit(session, gathered, final, started=started, new=True)
     except BaseException:
@@ -135,6 +133,9 @@ def _deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
                     raise _stray(rid)
                 run_spool.remove(folder)
                 return Delivered(rid, None, "cut off before it had begun")
+            if gathered.final is None and (told := _find_end(session, gathered)):
+                run_spool.remove(folder)
+                return Delivered(rid, told, "delivered")
             gathered.leave_out_damaged()
             final = _complete(session, gathered, gathered.final or _write_final(session, gathered))
             _commit(session, gathered, final)
@@ -163,6 +164,19 @@ def deliver_start(session: Session, gathered: Gathered) -> None:
         if told.get("array"):
             begin_array(session, told["array"])
         session.commit(plan, told.get("why"), made_at=told.get("made_at"))
+
+
+def _find_end(session: Session, gathered: Gathered) -> str | None:
+    """How the execution ended, if its end is on record with all that is in this spool.
+
+    A power cut may keep that change and lose the last word of the spool, which is not synced before it.
+    """
+    with session.ground.view() as view:
+        for change in history.list_changes(view, gathered.execution):
+            told = change.args.get("spool") if change.verb == "execution finish" else None
+            if told is not None and all(last <= told.get(name, 0) for name, last in gathered.last.items()):
+                return str(change.args["changes"]["status"])
+    return None
 
 
 def _stray(rid: Rid) -> StorageError:

@@ -83,10 +83,14 @@ def finish_plan(
     assets: Sequence[Mapping[str, Any]] = (),
     points: Sequence[Point] = (),
     files: Sequence[Path] = (),
+    spool: Mapping[str, int] | None = None,
     at: int = 0,
     plan: Rid | None = None,
 ) -> Plan:
-    """The plan of an end; with the same `plan` id it is the same plan."""
+    """The plan of an end; with the same `plan` id it is the same plan.
+
+    `spool` says how far it has what the run wrote: the number of the last record of each spool file.
+    """
     return Plan(
         id=mint.one() if plan is None else plan,
         verb="execution finish",
@@ -98,6 +102,7 @@ def finish_plan(
             "said": [dict(edge) for edge in said],
             "assets": [dict(asset) for asset in assets],
             "metrics": {"points": len(points), "digest": digest_of_points(points) if points else None},
+            "spool": dict(spool or {}),
         },
         at=at,
         anchors=(execution,),

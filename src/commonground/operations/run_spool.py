@@ -137,6 +137,8 @@ class Gathered:
     """What is damaged or missing."""
     lost: list[str] = field(default_factory=list)
     """The names of outputs whose files are not what was saved."""
+    last: dict[str, int] = field(default_factory=dict)
+    """The number of the last record of each spool file, by name."""
 
     @property
     def nothing(self) -> bool:
@@ -173,6 +175,7 @@ class Gathered:
             said=list(self.said.values()),
             assets=[one["asset"] for one in present],
             points=self.points,
+            spool=self.last,
             files=[
                 *(self.folder / one["file"] for one in present),
                 *(self.folder / name for name in self.files if (self.folder / name).is_file()),
@@ -272,12 +275,14 @@ def find_own(folder: Path, opened: Container[Path]) -> Path | None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a spool that the catalogue has: it is gone as one, or still whole, whenever this is cut off."""
+    """Remove a spool that the catalogue has: it is gone as one, or still whole, whenever this is cut off.
+
+    That costs no sync: of what comes back after a power cut the catalogue can tell that it has it.
+    """
     gone = folder.with_name(f"{GONE}{folder.name}")
     try:
         point("spool.discard")
         files.rename(folder, gone)
-        files.sync_folder(folder.parent)
     except (StorageError, OSError):
         # It is delivered again, which changes nothing.
         return
@@ -297,6 +302,7 @@ def gather(folder: Path, execution: Rid) -> Gathered:
     for path in paths:
         with without_collection():
             content = read(path)
+        found.last[path.name] = content.last
         if content.header is not None:
             found.processes.append((content.header.process, content.ended))
             if path.name.startswith(OWNER) and content.header.parent is None:

@@ -39,7 +39,16 @@ class ProcessMark:
 
 def this_process() -> ProcessMark:
     """The mark of the process that asks."""
-    return ProcessMark(host_name(), os.getpid(), current_boot(), process_start(os.getpid()) or 0)
+    return _own_mark(os.getpid())
+
+
+@cache
+def _own_mark(pid: int) -> ProcessMark:
+    return ProcessMark(host_name(), pid, current_boot(), process_start(pid) or 0)
+
+
+# The number of a process that is gone may be given to a child of its child.
+os.register_at_fork(after_in_child=_own_mark.cache_clear)
 
 
 @cache

@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from commonground.structure.identifier_rules import IDENTIFIERS
 from commonground.structure.screen_rules import SECRETS, Rule
 
 _RULES = (*SECRETS, *IDENTIFIERS)
+_HINTS = tuple(sorted({hint for rule in _RULES for hint in rule.hints}))
 _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_ENDS = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _LONGEST_KEY = 20_000
@@ -148,8 +149,10 @@ def _rule_spans(text: str) -> Iterator[_Span]:
         low = re.sub(r"[A-Z]+", lambda upper: upper[0].lower(), text)
     starts = [0, *(place.end() for place in re.finditer("\n", text))]
     lines: dict[str, list[tuple[int, int]]] = {}
+    there = {hint for hint in _HINTS if hint in low}
     for rule in _RULES:
-        for start, end in _lines_with(rule.hints, low, starts, lines) if rule.hints else [(0, len(text))]:
+        hints = there.intersection(rule.hints)
+        for start, end in _lines_with(hints, low, starts, lines) if rule.hints else [(0, len(text))]:
             yield from _hits(rule, text, start, _end_of_line(text, end) if rule.next_line else end)
 
 
@@ -167,7 +170,7 @@ def _hits(rule: Rule, text: str, start: int, end: int) -> Iterator[_Span]:
 
 
 def _lines_with(
-    hints: tuple[str, ...], low: str, starts: list[int], known: dict[str, list[tuple[int, int]]]
+    hints: Iterable[str], low: str, starts: list[int], known: dict[str, list[tuple[int, int]]]
 ) -> list[tuple[int, int]]:
     """The lines that hold one of the hints, neighbours together, as first and last place."""
     found: set[tuple[int, int]] = set()

@@ -79,7 +79,7 @@ class KeyNames:
         known = self._clean.get(key)
         if known is not None:
             return known
-        name = found = screen(key).text
+        name = found = screen_words(key)
         number = 2
         while name != key and name in self._taken:
             name, number = f"{found} {number}", number + 1
