@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from commonground.errors import Conflict, InvalidInput, NotFound
+from commonground.errors import Conflict, InvalidInput, NotFound, StorageError
 from commonground.identity import Rid, show_rid
 from commonground.operations.completing import FREE_SPACE, complete_erasures
 from commonground.operations.plans import Plan, Reading
@@ -251,7 +251,14 @@ def _without_digests(row: dict[str, Any], digests: set[str]) -> dict[str, Any]:
 def finish_erase(ground: Ground, plan: Plan) -> None:
     """After the change: destroy the files and the free space, and remember what may never come back."""
     del plan
-    complete_erasures(ground)
+    try:
+        complete_erasures(ground)
+    except StorageError as error:
+        raise type(error)(
+            f"{error.what} The erasure is on record, but not all that it destroys is destroyed.",
+            kept="Nobody sees any more what was erased; files and free space may still hold it.",
+            todo=f"{error.todo} `cg sync` finishes the erasure.".strip(),
+        ) from error
 
 
 def version_name(view: View, version: Version) -> str:

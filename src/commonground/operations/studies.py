@@ -14,8 +14,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from commonground.errors import CommonGroundError, Conflict, InvalidInput, NotAllowed
-from commonground.identity import Actor, Mint, show_rid
+from commonground.errors import Busy, CommonGroundError, Conflict, InvalidInput, NotAllowed, StorageError
+from commonground.identity import Actor, Mint, Rid, show_rid
 from commonground.operations.plans import Plan, Reading, Role
 from commonground.operations.session import Session
 from commonground.operations.waiting import has_unfinished_erasure
@@ -59,9 +59,7 @@ def arrive(ground: Ground, *, person: str | None = None, via: str = "python") ->
     with ground.view() as view:
         known = people.find_person(view, login) or people.find_person(view, shown)
     if known is None:
-        newcomer = Session(ground, Actor(name=shown, via=via, agent=agent), Role.OWNER)
-        done = newcomer.write("person add", name=shown, role="contributor", logins=[login])
-        rid, role = done.plan.args["person"]["rid"], Role.CONTRIBUTOR
+        rid, role = _add_newcomer(ground, Actor(name=shown, via=via, agent=agent), login), Role.CONTRIBUTOR
     else:
         if not known.active:
             raise NotAllowed(f"{known.name} no longer takes part in this study.", todo="Ask an owner.")
@@ -71,6 +69,20 @@ def arrive(ground: Ground, *, person: str | None = None, via: str = "python") ->
         with contextlib.suppress(CommonGroundError):
             importlib.import_module("commonground.operations.completing").complete_erasures(ground)
     return Session(ground, Actor(rid, shown, via=via, agent=agent), role)
+
+
+def _add_newcomer(ground: Ground, actor: Actor, login: str) -> Rid | None:
+    """The rid of somebody who is added; None if nothing can be written here, and then they can but read."""
+    try:
+        done = Session(ground, actor, Role.OWNER).write(
+            "person add", name=actor.name, role="contributor", logins=[login]
+        )
+    except Busy:
+        raise
+    except StorageError:
+        return None
+    rid: Rid = done.plan.args["person"]["rid"]
+    return rid
 
 
 def claimed_identity(person: str | None = None) -> tuple[str, str]:

@@ -18,7 +18,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from commonground.errors import Busy, CommonGroundError, Conflict, Corrupt, InvalidInput, StorageError, StorageFull
-from commonground.store import sqlite_driver
+from commonground.store import sqlite_driver, sqlite_frozen
+from commonground.store.disk_errors import find_cause, in_words
 from commonground.store.faults import point
 from commonground.store.locations import refuse_unsafe
 from commonground.store.write_queue import turn
@@ -31,12 +32,18 @@ _opened_by: dict[Path, int] = {}
 """The process that opened each SQLite file: a copy of it made by a fork must not, as the locks are not copied."""
 
 
+class _Unexplained(StorageError):
+    """An engine gave up, and its message does not say why."""
+
+
 class Database:
     """One database, with an engine for readers and one for writers."""
 
     def __init__(self, url: str | sa.URL) -> None:
         self.url = sa.make_url(url)
         self._process = os.getpid()
+        self._file: tuple[int, int] | None = None
+        """Device and inode of the SQLite file, once it has been seen."""
         self.dialect = self.url.get_backend_name()
         if self.dialect == "sqlite":
             self._path: Path | None = Path(str(self.url.database)).resolve()
@@ -44,6 +51,7 @@ class Database:
             self._refuse_fork(_opened_by.setdefault(self._path, os.getpid()))
             module = sqlite_driver.load_driver()
             self._reader = _sqlite_engine(self._path, module, "BEGIN")
+            self._frozen = sqlite_frozen.frozen_engine(self._path, module)
             self._writer = _sqlite_engine(self._path, module, "BEGIN IMMEDIATE")
             # An engine of its own, so that no connection that was opened for drafts ever commits a change.
             self._drafter = _sqlite_engine(
@@ -64,10 +72,18 @@ class Database:
     def read(self) -> Iterator[sa.Connection]:
         """A connection on which all statements see one snapshot."""
         self._refuse_fork(self._process)
-        with _clear_errors(self._reader), self._reader.connect() as connection, connection.begin() as transaction:
-            point("database.read")
-            yield connection
-            transaction.rollback()
+        self._refuse_vanished()
+        with contextlib.ExitStack() as held:
+            held.enter_context(self._clear_errors(self._reader))
+            engine = self._reader
+            if self._path is not None and sqlite_frozen.is_needed(self._path):
+                held.enter_context(sqlite_frozen.unchanging(self._path))
+                engine = self._frozen
+            connection = held.enter_context(engine.connect())
+            with connection.begin() as transaction:
+                point("database.read")
+                yield connection
+                transaction.rollback()
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -77,7 +93,8 @@ class Database:
         one of its kind is there already, StorageFull or StorageError if the disk or the server fails.
         """
         self._refuse_fork(self._process)
-        with _clear_errors(self._writer), self._queue(), self._writer.connect() as connection:
+        self._refuse_vanished()
+        with self._clear_errors(self._writer), self._queue(), self._writer.connect() as connection:
             point("database.begin")
             with _rolling_back(), connection.begin():
                 if self.dialect == "postgresql":
@@ -96,7 +113,8 @@ class Database:
         write-ahead log when the lock has been given back. Raises as `write` does.
         """
         self._refuse_fork(self._process)
-        with _clear_errors(self._drafter), self._drafter.connect() as connection:
+        self._refuse_vanished()
+        with self._clear_errors(self._drafter), self._drafter.connect() as connection:
             with self._queue():
                 point("database.begin")
                 with connection.begin():
@@ -111,6 +129,25 @@ class Database:
                 driver: Any = connection.connection.driver_connection
                 driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
+    def _refuse_vanished(self) -> None:
+        """Refuse to go on with a file that is not there any more: it would be read as it was, and partly made again."""
+        if self._path is None:
+            return
+        try:
+            now = self._path.stat()
+        except FileNotFoundError:
+            if self._file is None:
+                # It is about to be made.
+                return
+        else:
+            self._file = self._file or (now.st_dev, now.st_ino)
+            if self._file == (now.st_dev, now.st_ino):
+                return
+        raise StorageError(
+            f"The study's database {self._path} is not there any more: it was deleted, moved or replaced.",
+            todo="Open the study where it is now, or bring it back from a backup.",
+        )
+
     def _refuse_fork(self, process: int) -> None:
         if process != os.getpid():
             raise StorageError(
@@ -123,15 +160,29 @@ class Database:
         if self._path is None:
             yield
             return
-        with turn(self._path, LOCK_TIMEOUT_S):
+        with contextlib.ExitStack() as held:
+            with in_words("queueing to write in", self._path.parent):
+                held.enter_context(turn(self._path, LOCK_TIMEOUT_S))
             yield
+
+    @contextlib.contextmanager
+    def _clear_errors(self, engine: sa.Engine) -> Iterator[None]:
+        try:
+            with _clear_errors(engine):
+                yield
+        except _Unexplained as error:
+            cause = None
+            if self._path is not None:
+                reads = engine is self._reader and not sqlite_frozen.may_write(self._path)
+                cause = sqlite_frozen.left_log(self._path) if reads else find_cause(self._path)
+            raise cause or StorageError(error.what, todo=error.todo) from error
 
     def scrub(self) -> bool:
         """Rebuild the database file, so that nothing of deleted rows is left in free space or in the log.
 
         False if others read for so long that the log could not be emptied.
         """
-        with _clear_errors(self._writer), self._queue():
+        with self._clear_errors(self._writer), self._queue():
             point("database.scrub")
             engine = self._writer.execution_options(isolation_level="AUTOCOMMIT")
             with engine.connect() as connection:
@@ -259,7 +310,7 @@ def _failure(text: str) -> StorageError:
             f"The database file is damaged: {first}.",
             todo="Stop writing to it; `cg restore` brings back the newest backup, `cg verify` tells what is missing.",
         )
-    return StorageError(f"The study's storage refused: {first}", todo="`cg doctor` checks its folder and database.")
+    return _Unexplained(f"The study's storage refused: {first}", todo="`cg doctor` checks its folder and database.")
 
 
 def _first_line(error: sa.exc.DBAPIError) -> str:

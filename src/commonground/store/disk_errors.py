@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from commonground.errors import StorageError, StorageFull
 
+ENOUGH: Final = 128 << 10
+"""How many bytes are tried: more than the file beside SQLite's log takes at a time."""
 _SENTENCES: Final = {
     errno.ENOSPC: ("There is no room left on the disk", "Free some space, then do it again."),
     errno.EDQUOT: ("Your share of the disk is used up", "Free some space or ask for more, then do it again."),
@@ -33,6 +37,41 @@ def storage_error(error: OSError, doing: str, path: str | os.PathLike[str]) -> S
     what = f"{happened} while {doing} {os.fspath(path)}."
     full = code in {errno.ENOSPC, errno.EDQUOT}
     return StorageFull(what, todo=todo) if full else StorageError(what, todo=todo)
+
+
+def find_cause(file: Path) -> StorageError | None:
+    """Why a library that tells nothing more could not work with a file: tries the same; None if nothing is found.
+
+    SQLite says `unable to open database file` and `disk I/O error` whatever the reason is.
+    """
+    doing = "writing to"
+    try:
+        if not file.parent.is_dir():
+            return StorageError(
+                f"The folder {file.parent} is not there any more.",
+                todo="Check that the disk is mounted and nobody moved or deleted the folder; restore it from a backup.",
+            )
+        if file.exists():
+            os.close(os.open(file, os.O_RDWR | os.O_CLOEXEC))
+        doing = "writing in"
+        _try_to_write(file.parent)
+    except OSError as error:
+        return storage_error(error, doing, file if doing == "writing to" else file.parent)
+    return None
+
+
+def _try_to_write(folder: Path) -> None:
+    """Write, for as long as this takes, as much as an index of SQLite's log needs."""
+    path = folder / f".cg-try-{secrets.token_hex(8)}"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        path.unlink()
+        rest = ENOUGH
+        while rest:
+            rest -= os.write(descriptor, bytes(rest))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

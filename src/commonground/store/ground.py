@@ -146,6 +146,11 @@ def open_folder(folder: Path, *, check: bool = True) -> Ground:
         settings = tomllib.loads((place / SETTINGS).read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise StorageError(f"{place / SETTINGS} cannot be read: {error}.", todo="Restore it from a backup.") from error
+    if "database" not in settings and not (place / CATALOGUE).exists():
+        raise StorageError(
+            f"The study's database {place / CATALOGUE} is missing.",
+            todo="Put it back, or bring the study back from a backup in another folder.",
+        )
     ground = _open_parts(place, settings.get("database"))
     try:
         with ground.database.read() as connection:

@@ -3,7 +3,7 @@
 Every link of the chain and every row of history is recomputed, always. Whether a file is there is looked at for all
 of them; its bytes are read for all (`full`), for a share (`sample`) or for none, and the answer says which. Sizes and
 times decide nothing. Not covered, because no change says what they hold: working tables (index, leases, caches, the
-table of ids, which can be built again) and streams (metrics, parameters and log lines of executions).
+table of ids) and streams (metrics, parameters and log lines of executions).
 
 Whoever can write the database can also write a whole new chain; what shows that is a `checkpoint` kept elsewhere.
 """
@@ -45,6 +45,8 @@ class FileUse:
     """What needs it, for people."""
     check: Callable[[], str] | None = None
     """Looks into a file that is read, beyond its SHA-256: what is wrong with it, or nothing."""
+    fault: str = ""
+    """What is wrong with what the tables say of it, whether it is read or not."""
 
 
 FileUses = Callable[[sa.Connection, BlobStore], Iterable[FileUse]]
@@ -136,7 +138,8 @@ def verify(
         if checkpoint is not None:
             _check_checkpoint(connection, checkpoint, found)
         if files is not None:
-            _check_files(ground, files(connection, ground.blobs), 1.0 if full else sample or 0.0, found, progress)
+            share = 1.0 if full else sample or 0.0
+            check_files(ground.blobs, files(connection, ground.blobs), share, found, progress)
     return found
 
 
@@ -151,6 +154,7 @@ def verify_record(connection: sa.Connection, found: Verification, progress: Prog
         name: {column["name"] for column in columns}
         for (_, name), columns in sa.inspect(connection).get_multi_columns().items()
     }
+    _check_indexes(connection, found, temporal.values())
     for table in (*temporal.values(), *batch_tables.values()):
         if missing := {column.name for column in table.columns} - there.get(table.name, set()):
             found.add(f"{table.name}: {', '.join(sorted(missing))} of this table are not there")
@@ -161,6 +165,17 @@ def verify_record(connection: sa.Connection, found: Verification, progress: Prog
             whole[table.name] = table
     for fault in check_batches(connection, whole, progress):
         found.add(fault)
+
+
+def _check_indexes(connection: sa.Connection, found: Verification, temporal: Iterable[sa.Table]) -> None:
+    """The indexes are there: some of them keep out what may be there only once."""
+    there = {
+        name: {index["name"] for index in indexes}
+        for (_, name), indexes in sa.inspect(connection).get_multi_indexes().items()
+    }
+    for table in {table.name: table for table in (*schema.metadata.sorted_tables, *temporal)}.values():
+        for index in sorted({str(index.name) for index in table.indexes} - there.get(table.name, set())):
+            found.add(f"{table.name}: its index {index} is not there")
 
 
 def checkpoint(ground: Ground) -> str:
@@ -264,17 +279,18 @@ def _check_checkpoint(connection: sa.Connection, text: str, found: Verification)
         found.add(f"change {number} is not the one of which a checkpoint was kept: the chain was written anew")
 
 
-def _check_files(
-    ground: Ground, uses: Iterable[FileUse], share: float, found: Verification, progress: Progress
+def check_files(
+    blobs: BlobStore, uses: Iterable[FileUse], share: float, found: Verification, progress: Progress = _silent
 ) -> None:
+    """Look for the files that are needed, and read a share of them, from 0 to 1."""
     for part in _parts(uses, found):
-        there = ground.blobs.has_many(part)
+        there = blobs.has_many(part)
         for digest in sorted(part.keys() - there):
             found.add(f"the file {digest} is missing; needed by {part[digest].by}")
         found.files += len(part)
         progress("files", len(part))
         drawn = there if share >= 1 else {digest for digest in there if secrets.randbelow(1 << 30) < share * (1 << 30)}
-        for damage in ground.blobs.find_damaged(sorted(drawn), progress=lambda _files, size: progress("bytes", size)):
+        for damage in blobs.find_damaged(sorted(drawn), progress=lambda _files, size: progress("bytes", size)):
             found.add(f"the file {damage.digest}: {damage.what}; needed by {part[damage.digest].by}")
             drawn.discard(damage.digest)
             found.files_read += 1
@@ -295,6 +311,8 @@ def _parts(uses: Iterable[FileUse], found: Verification) -> Iterator[dict[str, F
                 found.add(f"{use.digest!r} is no digest of a file; {use.by} has it")
                 continue
             short = bytes.fromhex(use.digest)
+            if use.fault:
+                found.add(f"the file {use.digest}: {use.fault}; needed by {use.by}")
             if short not in seen:
                 seen.add(short)
                 part[use.digest] = use

@@ -71,7 +71,7 @@ def _added(connection: sa.Connection, table: sa.Table, progress: Progress) -> It
     )
     shell = schema.erased
     shells = (
-        (row.since, row.rid, bytes(row.digest))
+        (row.since, row.rid, _of_length(row.digest))
         for row in _stream(connection, sa.select(shell).where(_of_rows(table)).order_by(shell.c.since, shell.c.rid))
     )
     for number, group in groupby(heapq.merge(rows, shells), key=itemgetter(0)):
@@ -96,6 +96,10 @@ def _ended(connection: sa.Connection, table: sa.Table) -> Iterator[tuple[int, by
     )
     for number, group in groupby(heapq.merge(map(tuple, rows), map(tuple, shells)), key=itemgetter(0)):
         yield number, b"".join(rid.to_bytes(8, "little") for _, rid in group)
+
+
+def _of_length(digest: bytes) -> bytes:
+    return bytes(digest) if len(digest) == len(WRONG) else WRONG
 
 
 def _of_rows(table: sa.Table) -> sa.ColumnElement[bool]:
@@ -217,7 +221,7 @@ def _bulk_digests(
             shell.c.name == table.name, shell.c.rid == told.rid, shell.c.ordinal.between(first, last - 1)
         )
         for ordinal, digest in connection.execute(erased):
-            digests[ordinal - first] = WRONG if digests[ordinal - first] else bytes(digest)
+            digests[ordinal - first] = WRONG if digests[ordinal - first] else _of_length(digest)
     return [digest or WRONG for digest in digests]
 
 

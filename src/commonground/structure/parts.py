@@ -108,6 +108,20 @@ def find_contents(connection: sa.Connection, digests: Iterable[str]) -> dict[str
     return found
 
 
+def list_known(connection: sa.Connection) -> set[str]:
+    """The digests of the parts whose content and nonce are noted, and are what the digest says."""
+    part = tables.part
+    rows = connection.execute(sa.select(part.c.digest, part.c.content, part.c.nonce))
+    return {row.digest for row in rows if _is_sealed(bytes(row.nonce), row.content, row.digest)}
+
+
+def _is_sealed(nonce: bytes, content: str, digest: str) -> bool:
+    try:
+        return seal(nonce, content) == digest
+    except ValueError:
+        return False
+
+
 def keep_parts(connection: sa.Connection, parts: Iterable[Sealed]) -> None:
     """Remember parts that were written; one that had been written before and was lost is found at its new place."""
     listed = list({part.digest: part for part in parts}.values())

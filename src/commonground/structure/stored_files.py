@@ -17,7 +17,7 @@ from commonground.store import tables as stored
 from commonground.store.blobs import BlobStore
 from commonground.store.verify import FileUse
 from commonground.store.view import View
-from commonground.structure import tables
+from commonground.structure import parts, tables
 from commonground.structure.assets import SERIES
 from commonground.structure.parts import measure_file
 from commonground.structure.versions import PartFile, list_types, load_manifest
@@ -60,13 +60,15 @@ def _parts(connection: sa.Connection, blobs: BlobStore) -> Iterator[FileUse]:
     view = View(connection, newest, current=True)
     failed: CommonGroundError | None = None
     version = tables.version
+    known = parts.list_known(connection)
     for rid, manifest in connection.execute(sa.select(version.c.rid, version.c.manifest).distinct()).all():
         try:
             loaded = load_manifest(view, blobs, manifest)
             for part in loaded.parts:
                 if part.blob:
                     look = partial(_look_into, blobs, loaded.get_table(part.table), part)
-                    yield FileUse(part.blob, f"version {show_rid(rid)}, {part.table}", look)
+                    lost = "" if part.erased or part.digest in known else "the table of parts does not have it"
+                    yield FileUse(part.blob, f"version {show_rid(rid)}, {part.table}", look, lost)
         except CommonGroundError as error:
             failed = error
     if failed is not None:

@@ -159,9 +159,13 @@ def load_manifest(view: View, blobs: BlobStore, blob: str) -> Manifest:
 
     A part from which rows were erased is read from its redacted form: `blob` is that form's, `erased` counts the rows.
     """
-    content = json.loads(blobs.get_bytes(blob))
-    manifest = Manifest(content)
-    if _logical_digest(content["tables"]) != manifest.digest:
+    try:
+        content = json.loads(blobs.get_bytes(blob))
+        manifest = Manifest(content)
+        same = _logical_digest(content["tables"]) == manifest.digest
+    except (ValueError, TypeError, KeyError) as error:
+        raise Corrupt(f"The file {blob} is no manifest of a version.", todo="Run `cg verify --full`.") from error
+    if not same:
         raise Corrupt(f"The manifest {blob} does not say what its digest says.", todo="Run `cg verify --full`.")
     redacted = parts.list_redactions(view.connection)
     for part in (part for table in content["tables"] for part in table["parts"]):

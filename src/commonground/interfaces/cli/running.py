@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from commonground.errors import NOTHING_CHANGED, Corrupt, InvalidInput, MissingExtra
+from commonground.errors import NOTHING_CHANGED, Corrupt, InvalidInput, MissingExtra, StorageError
 from commonground.identity import show_rid
 from commonground.interfaces.cli.confirming import describe_committed, describe_plan
 from commonground.interfaces.cli.options import Common
@@ -63,7 +63,6 @@ def run_lineage(what: str, *, up: bool, down: bool, depth: int | None, common: C
 def make_study(folder: str, name: str | None, database: str | None, common: Common) -> None:
     """Make a study and say what to do next."""
     place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
     session = create_study(place, name=name, person=common.person, url=database)
     try:
         facts = session.ground.facts
@@ -106,9 +105,10 @@ def opened(common: Common) -> Iterator[Session]:
     """The study that a command is about."""
     session = open_study(Path(common.study or "."), person=common.person, via="cli")
     try:
-        # A run whose process was killed is closed, truthfully, by whatever command comes next.
+        # A run whose process was killed is closed, truthfully, by whatever command comes next that can write.
         if needs_sync(session):
-            importlib.import_module("commonground.operations.delivery").sync(session)
+            with contextlib.suppress(StorageError):
+                importlib.import_module("commonground.operations.delivery").sync(session)
         yield session
     finally:
         session.ground.close()
