@@ -28,7 +28,6 @@ WRITES = [
     ["import", "table", "../inbox/visits.csv", "--as", "Visit", "--key", "visit"],
     ["asset", "add", "../inbox/scan", "--name", "scan"],
     ["dataset", "release", "nodules"],
-    ["gc"],
 ]
 WAYS: dict[str, dict[str, Any]] = {
     "a read-only disk": {"only_read": True},

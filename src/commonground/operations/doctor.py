@@ -113,7 +113,8 @@ def _database(opened: Ground) -> Iterator[Finding]:
 def _lock(path: Path) -> Finding:
     if not path.exists():
         return Finding(GOOD, "lock", "nobody is writing")
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    # To read it is enough for a lock, and all that an account may in a study that it can only read.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
