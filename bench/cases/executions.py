@@ -26,7 +26,8 @@ PARAMS = {f"p{key}": key * 0.1 for key in range(10)}
 
 
 def one_run(study: Study, number: int, path: Path) -> None:
-    """Open an execution, give it 10 parameters, 10 metrics and a file, and close it."""
+    """Open an execution, give it 10 parameters, 10 metrics and a file with new content, and close it."""
+    path.write_bytes(os.urandom(10_000))
     with study.run(intent="bench", params={**PARAMS, "number": number}) as run:
         run.log({f"m{key}": key * 0.5 + number for key in range(10)}, step=0)
         run.save(path)
@@ -35,7 +36,6 @@ def one_run(study: Study, number: int, path: Path) -> None:
 def run_cost(bench: Bench) -> list[Row]:
     """The cost of one execution: CPU, wall, syncs; beside MLflow and the bare commit."""
     path = bench.folder / "f.bin"
-    path.write_bytes(os.urandom(10_000))
     os.chdir(bench.folder)
     study = bench.study()
     cold_wall, cold_cpu = time_once(lambda: one_run(study, 0, path))

@@ -21,7 +21,6 @@ from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
 from commonground.operations.waiting import needs_sync
 from commonground.store.faults import MARK, PLAN
-from commonground.store.spool import SpoolWriter
 from commonground.structure import executions
 
 SCRIPT = """
@@ -235,25 +234,51 @@ def test_an_output_whose_bytes_are_gone_holds_nothing_else_back(tmp_path: Path, 
         session.ground.close()
 
 
-@pytest.mark.parametrize("late", [False, True], ids=["all of it is on record", "something came later"])
-def test_an_end_on_record_without_its_last_word(tmp_path: Path, late: bool) -> None:
-    """A power cut may keep the end and lose the last word: the spool goes, unless it has what the end has not."""
-    session = create_study(tmp_path / "study", name="s", person="Tester")
-    assert run_script(tmp_path, tmp_path / "study", "spool.discard:1:kill") == -signal.SIGKILL
-    (rid, folder), *_ = run_spool.list_folders(session.ground.spool_folder)
-    (path,) = folder.glob("*.spool")
+@pytest.mark.parametrize("left", [None, 0, 1, 2, 4])
+def test_an_end_that_outlived_its_spool_is_known(tmp_path: Path, left: int | None) -> None:
+    """After a power cut the end may be in the catalogue, and the spool have no last word, few lines or no file."""
+    study, work = tmp_path / "study", tmp_path / "work"
+    work.mkdir()
+    create_study(study, name="Test study").ground.close()
+    assert run_script(work, study, "spool.discard:1:kill") == -signal.SIGKILL
+    ((_, folder),) = run_spool.list_folders(study / ".commonground" / "spool")
+    (path,) = folder.glob("run-*.spool")
     lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(line for line in lines if b" final {" not in line))
-    assert len(path.read_bytes().splitlines()) == len(lines) - 1
-    if late:
-        writer = SpoolWriter(folder / "late.spool", execution=rid)
-        writer.append(run_spool.METRIC, {"s": 9, "a": 1, "v": {"auc": 0.9}})
-        writer.close()
-    before = records_of(session)
-    (told,) = sync(session)
-    assert (told.status, folder.exists()) == ((None, True) if late else ("finished", False)), told
-    assert records_of(session) == before
-    session.ground.close()
+    path.unlink() if left is None else path.write_bytes(b"".join(lines[:left]))
+    for kept in folder.glob("out-*"):
+        kept.unlink()
+    session = open_study(study)
+    try:
+        before = records_of(session)
+        (done,) = sync(session)
+        assert (done.outcome, done.status) == ("delivered", "finished")
+        (record,) = records_of(session)
+        assert [record] == before
+        assert record.metrics["auc"].points == 3
+        assert "model.bin" in {named.name for _, named in record.outputs}
+        assert not folder.exists()
+        assert sync(session) == []
+    finally:
+        session.ground.close()
+
+
+def test_what_an_end_by_hand_does_not_have_stays(tmp_path: Path) -> None:
+    """A spool with records that the end in the catalogue was not made from is not taken for delivered."""
+    study, work = tmp_path / "study", tmp_path / "work"
+    work.mkdir()
+    create_study(study, name="Test study").ground.close()
+    assert run_script(work, study, "run.finish:1:kill") == -signal.SIGKILL
+    ((rid, folder),) = run_spool.list_folders(study / ".commonground" / "spool")
+    (path,) = folder.glob("run-*.spool")
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    session = open_study(study)
+    try:
+        session.write("execution finish", execution=rid, status="finished")
+        (told,) = sync(session)
+        assert told.status is None
+        assert path.is_file()
+    finally:
+        session.ground.close()
 
 
 def test_a_spool_of_another_study_stays(tmp_path: Path) -> None:
