@@ -6,10 +6,12 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -31,8 +33,34 @@ os.environ.setdefault("CG_TEST_RUN", "1")
 os.environ.setdefault("CG_PERSON", "Tester")
 
 from commonground.operations.session import Session  # noqa: E402
+from commonground.store import database  # noqa: E402
 from commonground.store.ground import Ground  # noqa: E402
 from kept_studies import KeptStudy, database_on, empty  # noqa: E402
+
+SOURCES = str(Path(database.__file__).parents[1])
+CALLERS = 5
+
+
+def refuse_a_second_hand(event: str, given: tuple[Any, ...]) -> None:
+    """No code of ours opens the file of a database that this process has open, except through SQLite.
+
+    To close it again would let go of all locks that the process holds on it, and another process could then take the
+    log away from under it (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
+    if event != "open" or not isinstance(given[0], str | bytes | os.PathLike):
+        return
+    path = os.fsdecode(given[0]).removesuffix("-shm")
+    if not path.endswith(".sqlite") or database._opened_by.get(Path(path).resolve()) != os.getpid():
+        return
+    frame = sys._getframe(1)
+    for _ in range(CALLERS):
+        assert not frame.f_code.co_filename.startswith(SOURCES), f"{path} is opened by hand in {frame.f_code}"
+        if frame.f_back is None:
+            return
+        frame = frame.f_back
+
+
+sys.addaudithook(refuse_a_second_hand)
 
 
 @pytest.fixture(scope="session")

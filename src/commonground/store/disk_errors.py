@@ -51,8 +51,9 @@ def find_cause(file: Path) -> StorageError | None:
                 f"The folder {file.parent} is not there any more.",
                 todo="Check that the disk is mounted and nobody moved or deleted the folder; restore it from a backup.",
             )
-        if file.exists():
-            os.close(os.open(file, os.O_RDWR | os.O_CLOEXEC))
+        # Not by opening it: to close it again would let go of all locks that SQLite holds on it in this process.
+        if file.exists() and not os.access(file, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         doing = "writing in"
         _try_to_write(file.parent)
     except OSError as error:
