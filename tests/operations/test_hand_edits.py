@@ -126,7 +126,10 @@ ROW_EDITS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("UPDATE version SET manifest = (SELECT max(blob) FROM part)",),
     ),
     "a version's number": ("version", (f"UPDATE version SET number = '7.0.0' WHERE {ONE_VERSION}",)),
-    "a file's digest": ("asset", ("UPDATE asset SET digest = replace(digest, 'a', 'b') WHERE name = 'scan'",)),
+    "a file's digest": (
+        "asset",
+        ("UPDATE asset SET digest = substr(digest, 64) || substr(digest, 1, 63) WHERE name = 'scan'",),
+    ),
     "a bulk value": ("value_int", ("UPDATE value_int SET value = 4 WHERE ordinal = 4",)),
     "a deleted bulk value": ("value_int", ("DELETE FROM value_int WHERE ordinal = 4",)),
     "bulk values swapped between entities": (
