@@ -98,6 +98,7 @@ def test_a_disk_without_room_stops_a_verb_and_changes_nothing(disk: Disk, verb: 
     assert room < MOST
 
 
+@pytest.mark.soak
 def test_a_disk_without_any_room_stops_an_import(disk: Disk) -> None:
     """With no room at all, and with room for the log only, an import gives a clear error and changes nothing."""
     assert not try_once(disk, "import", 0)

@@ -44,6 +44,7 @@ def disk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     made.end()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("person", ["Tester", "Newcomer"])
 def test_a_study_that_can_only_be_read_is_read(disk: Disk, way: str, person: str) -> None:
@@ -58,6 +59,7 @@ def test_a_study_that_can_only_be_read_is_read(disk: Disk, way: str, person: str
     assert disk.look()["left"] == []
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("way", WAYS)
 def test_a_study_that_can_only_be_read_is_not_written(disk: Disk, way: str) -> None:
     """What writes says that nothing can be written here, changes nothing, and succeeds when it can be written again."""
@@ -72,6 +74,7 @@ def test_a_study_that_can_only_be_read_is_not_written(disk: Disk, way: str) -> N
     assert all(disk.cg(*words).status == 0 for words in WRITES)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("way", WAYS)
 def test_a_run_in_a_study_that_can_only_be_read_is_kept_elsewhere(disk: Disk, way: str) -> None:
     """A training is not kept from running: what it says waits in the person's own folder, and is delivered later."""
@@ -85,6 +88,7 @@ def test_a_run_in_a_study_that_can_only_be_read_is_kept_elsewhere(disk: Disk, wa
     assert "finished" in disk.cg("execution", "find", "--json").out
 
 
+@pytest.mark.soak
 def test_a_left_log_that_nobody_may_fold_in_is_named(disk: Disk) -> None:
     """If a program was cut off and the study became read-only since, reading says so, and who can help."""
     disk.fresh()

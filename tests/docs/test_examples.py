@@ -23,6 +23,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FILES = Path(__file__).parent / "files"
 ELSEWHERE = {ROOT / "docs" / "cli.md": "tests/interfaces/test_cli_docs.py runs it"}
+LONG = {ROOT / "docs" / "tour.md"}
+"""It tells the whole demonstration: one of the long runs."""
 PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")} - ELSEWHERE.keys())
 KNOWN_COMMANDS = {
     "uv run pytest": "it is what runs this",
@@ -116,7 +118,10 @@ def make_place(folder, page):
     return folder
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.soak] * (page in LONG), id=str(page.relative_to(ROOT))) for page in PAGES],
+)
 def test_examples_run(page, tmp_path, monkeypatch):
     """Every example of the page runs in the order of the page and prints what the page says."""
     scripts = Path(sys.executable).parent

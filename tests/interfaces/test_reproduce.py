@@ -199,9 +199,11 @@ CASES: dict[str, tuple[dict[str, Any], Callable[[Scene, pytest.MonkeyPatch], Non
         {"code"},
     ),
 }  # fmt: skip
+LONG = {"package", "code edited, recorded code", "two at once"}
+"""They run the script more often than the others."""
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.soak] * (name in LONG)) for name in CASES])
 def test_one_axis_at_a_time(scene: Scene, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Each changed axis is named; it is the cause only of a difference, and only if it is alone."""
     asked, change, outcome, axes = CASES[name]
@@ -218,6 +220,7 @@ def test_one_axis_at_a_time(scene: Scene, monkeypatch: pytest.MonkeyPatch, name:
         assert found.verdict.missing == ("scaling 1.0 (here 2.0)",)
 
 
+@pytest.mark.soak
 def test_another_interpreter(scene: Scene) -> None:
     """A run of another interpreter is told as not rebuildable, and the interpreter as the cause of the difference."""
     found = scene.again(scene.record("--data", "nodules@1.0.0", paths=("scaling-1.0", "other-python")))
@@ -226,6 +229,7 @@ def test_another_interpreter(scene: Scene) -> None:
     assert found.verdict.missing[0].startswith("Python 3.99.0")
 
 
+@pytest.mark.soak
 def test_unseeded_training_varies_by_itself(scene: Scene) -> None:
     """A run without a seed is not called different: the re-runs differ from one another, and by how much is told."""
     found = scene.again(scene.record("--seed", "-1"))
@@ -312,6 +316,7 @@ def test_the_client_and_the_pages_of_an_execution_tell_of_it(scene: Scene) -> No
         study.reproduce(execution, seeds=3)
 
 
+@pytest.mark.soak
 def test_a_parameter_that_was_not_kept_is_no_obstacle(scene: Scene) -> None:
     """A run with a withheld parameter is run again, and it is said that this parameter could not be compared.
 
@@ -367,6 +372,7 @@ def test_a_program_started_by_cg_run(scene: Scene) -> None:
     assert "exit status 3" in found.verdict.reason
 
 
+@pytest.mark.soak
 def test_a_script_with_a_run_of_its_own_under_cg_run(scene: Scene) -> None:
     """What the script recorded of itself is compared, and it uses the version it used."""
     found = scene.again(supervise(scene, "train.py", "--data", "nodules@1.0.0"))

@@ -141,6 +141,7 @@ def test_a_read_that_breaks_off_is_an_error(kept_lungs: Path) -> None:
 
 
 # A cursor on a connection that was cut cannot be closed any more.
+@pytest.mark.soak
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_server_that_goes_away_is_an_error(kept_server_study: KeptStudy, tmp_path: Path) -> None:
     """Before whichever statement of a question the connection to the server is cut, there is no answer to it."""

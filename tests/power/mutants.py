@@ -56,8 +56,14 @@ def _pointer_before_rows() -> None:
 
 
 def _changes_as_drafts() -> None:
-    """What is acknowledged is left to the next change to sync, as the drafts of bulk rows are."""
-    Database.write = Database.draft
+    """What is acknowledged is left to the next change to sync, as drafts are until they are moved out of the log."""
+    begin = Database.__init__
+
+    def opened(self: Database, url: str) -> None:
+        begin(self, url)
+        self._writer = self._drafter
+
+    Database.__init__ = opened
 
 
 MUTANTS: dict[str, Callable[[], None]] = {
