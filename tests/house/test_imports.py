@@ -9,6 +9,7 @@ from house import SOURCES, modules, name_of, tree_of
 
 LAYERS = [
     "late",
+    "plain",
     "errors",
     "identity",
     "store",

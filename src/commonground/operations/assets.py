@@ -10,7 +10,6 @@ By reference means that the bytes stay where they are: the study keeps digests a
 from __future__ import annotations
 
 import mimetypes
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from commonground.operations.resolving import resolve
 from commonground.store.blob_reading import Mode
 from commonground.store.canonical import table_digest
 from commonground.store.canonical_words import Column
+from commonground.store.files import is_there
 from commonground.store.ground import Ground
 from commonground.store.stat_cache import StatCache
 from commonground.store.transaction import Transaction
@@ -90,7 +90,7 @@ def plan_assets(
     `reference` leaves the bytes where they are. All faults of names and files come at once.
     """
     source = Path(path)
-    if not os.path.exists(source):  # noqa: PTH110 - never raises, also for names that are too long
+    if not is_there(source):
         raise NotFound(f"There is no file or folder {source}.", todo="Check the path.")
     series = source.is_dir() and not each
     if kind is not None and (series or kind == SERIES):

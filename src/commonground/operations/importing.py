@@ -7,7 +7,6 @@ nothing. The file itself is kept as an asset, up to 64 MiB; a larger one by refe
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from commonground.operations.entities import (
 from commonground.operations.plans import Plan, Reading
 from commonground.operations.sorting_out import SortedOut, sort_out
 from commonground.operations.wording import note_columns
+from commonground.store.files import is_there
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
 from commonground.structure import assets, entities, tables
@@ -47,7 +47,7 @@ USUAL = "delimiter: comma"
 
 def inspect_table(path: Path, **options: Any) -> TableDraft:  # noqa: ANN401 - each format has its own options
     """A table file as a draft, read by the format that its name says; faults are in the draft."""
-    if not os.path.exists(path):  # noqa: PTH110 - never raises, also for names that are too long
+    if not is_there(path):
         raise NotFound(f"There is no file {path}.", todo="Check the path.")
     reader = READERS.get(path.suffix.lower())
     if reader is None:

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from commonground.errors import StorageError
+from commonground.errors import InvalidInput, StorageError
 from commonground.identity import Mint, Rid, read_rid, show_rid
 from commonground.operations import forked
 from commonground.operations.executions import finish_plan
@@ -82,8 +82,9 @@ class RunWriter(SpoolWriter):
         self.path.with_name(ROOM).unlink(missing_ok=True)
         return self.append(kind, payload)
 
-    def _after_fork(self) -> None:
-        super()._after_fork()
+    def let_go(self) -> None:
+        """In a forked child: let go of the parent's file, and note that there may be one of its own."""
+        super().let_go()
         forked.note(self.path.parent, self._session)
 
     def discard(self) -> None:
@@ -253,10 +254,9 @@ def list_folders(spools: Path) -> list[tuple[Rid, Path]]:
     except OSError:
         return []
     for name in names:
-        try:
+        # Another folder is one that somebody put here.
+        with contextlib.suppress(InvalidInput):
             found.append((read_rid(name), spools / name))
-        except Exception:  # noqa: BLE001, S112 - another folder that somebody put here
-            continue
     return found
 
 

@@ -246,7 +246,7 @@ def _cells(column: Column, words: Arrayed) -> Cells:
     return Cells([_plain(value) for value in values] if set(map(type, values)) - _PLAIN else values)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a row
+def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -52,7 +52,7 @@ class Places:
     """The paths below the root of a directory of blobs."""
 
     def __init__(self, root: files.AnyPath, wait_s: float) -> None:
-        self.root = Path(os.path.abspath(root))  # noqa: PTH100 - a link stays a link
+        self.root = Path(files.absolute(root))
         self._start = f"{self.root}/"
         self.generations = Generations(self.root / "generations", wait_s=wait_s)
         self._is_ready = False
@@ -63,16 +63,18 @@ class Places:
 
     def list(self, folder: str) -> list[str]:
         """The digests of the blobs in one folder, in order."""
-        return sorted(digest for name in _names_in(self._start + folder) if _DIGEST.fullmatch(digest := folder + name))
+        return sorted(
+            digest for name in files.list_names(self._start + folder) if _DIGEST.fullmatch(digest := folder + name)
+        )
 
     def find(self, digests: Collection[str]) -> set[str]:
         """Those of the digests whose blobs are there; raises InvalidInput for what is no digest."""
         if len(digests) >= MANY:
             # Digests are spread evenly, so one folder tells how many there are in all.
-            everything = len(FOLDERS) * len(_names_in(self._start + FOLDERS[0]))
+            everything = len(FOLDERS) * len(files.list_names(self._start + FOLDERS[0]))
             if everything < WORTH_LISTING * len(digests):
                 listed = (
-                    map(folder.__add__, _names_in(self._start + folder))
+                    map(folder.__add__, files.list_names(self._start + folder))
                     for folder in {one[:2] for one in map(checked, digests)}
                 )
                 return set(digests).intersection(chain.from_iterable(listed))
@@ -83,7 +85,7 @@ class Places:
         if self._is_ready:
             return
         wanted = {*FOLDERS, STAGING}
-        there = set(os.listdir(self.root)) if self.root.is_dir() else set()  # noqa: PTH208 - names only
+        there = set(files.list_names(self.root)) if self.root.is_dir() else set()
         if READY not in there or not wanted <= there:
             files.make_folder(self.root)
             for folder in sorted(wanted - there):
@@ -94,10 +96,3 @@ class Places:
             files.sync_folder(self.root.parent)
             os.close(files.open_lock(self.root / READY))
         self._is_ready = True
-
-
-def _names_in(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208 - names only, by the ten thousand
-    except FileNotFoundError:
-        return []

@@ -20,6 +20,7 @@ from typing import BinaryIO, Final, Literal
 
 from commonground.errors import CommonGroundError, Conflict, Corrupt, NotFound
 from commonground.store import files
+from commonground.store.blob_places import stat_of
 from commonground.store.containment import Inside, Parts, split_names
 from commonground.store.faults import point
 from commonground.store.parallel import WORTH_A_THREAD, Progress, in_threads
@@ -172,7 +173,7 @@ def _not_there(wanted: Sequence[_Item], folder: Path, report: Progress, cache: S
 
     What `cache` knows to be unchanged is not read, and it learns the others.
     """
-    start = f"{os.path.abspath(folder)}/"  # noqa: PTH100 - links are not resolved
+    start = f"{files.absolute(folder)}/"
     todo, large = [], []
 
     def look(item: _Item, inside: Inside) -> bool:
@@ -217,10 +218,11 @@ def _sizes(digests: set[str], place: Place) -> dict[str, int]:
     sizes = {}
     missing = []
     for digest in sorted(digests):
-        try:
-            sizes[digest] = os.stat(place(digest)).st_size  # noqa: PTH116 - by the ten thousand
-        except FileNotFoundError:
+        about = stat_of(place(digest))
+        if about is None:
             missing.append(digest)
+        else:
+            sizes[digest] = about.st_size
     if missing:
         raise NotFound(
             f"{len(missing)} of {len(digests)} blobs are not here.",

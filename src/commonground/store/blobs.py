@@ -307,7 +307,7 @@ class DirectoryBlobs:
 def _absolute(path: str | bytes) -> str:
     text = os.fsdecode(path)
     # Most are absolute and plain already, and there may be very many.
-    return text if text[:1] == "/" and "/." not in text and "//" not in text else os.path.abspath(text)  # noqa: PTH100 - a path that may not exist stays text
+    return text if text[:1] == "/" and "/." not in text and "//" not in text else files.absolute(text)
 
 
 def _look_at(paths: list[str], cache: StatCache | None) -> tuple[dict[str, BlobInfo], set[str]]:

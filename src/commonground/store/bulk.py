@@ -107,12 +107,13 @@ def _binary(cells: Sequence[Cells], constants: Sequence[int | None], rows: int) 
     block = np.empty(rows, np.dtype(shape))
     block["count"] = len(columns)
     keep = np.ones((rows, block.itemsize), np.bool_)
+    fields: Mapping[str, Any] = block.dtype.fields or {}
     for place, one in enumerate(columns):
         block[f"value {place}"] = one.values
         block[f"length {place}"] = _WIDTH
         if one.missing is not None:
             block[f"length {place}"][one.missing] = _NULL
-            at = block.dtype.fields[f"value {place}"][1]  # type: ignore[index]  # a structured type has fields
+            at = fields[f"value {place}"][1]
             keep[:, at : at + _WIDTH] = ~one.missing[:, None]
     whole = block.view(np.uint8).reshape(rows, block.itemsize)
     return (whole if keep.all() else whole[keep]).tobytes()

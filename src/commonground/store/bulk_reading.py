@@ -124,7 +124,9 @@ def _chunks(view: View, table: sa.Table, headers: Sequence[Any], names: Sequence
             yield from _chunks_of_large(view, table, header, names)
 
 
-def _chunks_of_large(view: View, table: sa.Table, header: Any, names: Sequence[str]) -> Iterator[dict[str, _Cells]]:  # noqa: ANN401 - a row of the headers
+def _chunks_of_large(
+    view: View, table: sa.Table, header: sa.Row[Any], names: Sequence[str]
+) -> Iterator[dict[str, _Cells]]:
     quote = view.connection.dialect.identifier_preparer.quote
     rows, same = _same(view, table, header.rid, names)
     # SQLite reads its key in order for nothing; PostgreSQL would sort. Erased rows leave gaps.
@@ -151,7 +153,8 @@ def _same(view: View, table: sa.Table, batch: Rid, names: Sequence[str]) -> tupl
     ]
     if ends[0] is None or ends[1] is None:
         return 0, {}
-    likely = {name: ends[0]._mapping[name] for name in names if ends[0]._mapping[name] == ends[1]._mapping[name]}  # noqa: SLF001 - SQLAlchemy's public name for it
+    first, last = ends[0]._asdict(), ends[1]._asdict()
+    likely = {name: first[name] for name in names if first[name] == last[name]}
     others = [sa.func.count().filter(table.c[name].is_distinct_from(value)) for name, value in likely.items()]
     counting = sa.select(sa.func.count(), *others).where(own)
     rows, *counts = view.connection.execute(counting).one()

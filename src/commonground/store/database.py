@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from commonground.errors import Busy, CommonGroundError, Conflict, Corrupt, InvalidInput, StorageError, StorageFull
 from commonground.store import sqlite_driver, sqlite_frozen
@@ -227,7 +228,7 @@ def _sqlite_engine(path: Path, module: ModuleType, begin: str, more: Sequence[st
     )
 
     @sa.event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection
+    def _configure(connection: DBAPIConnection, _record: object) -> None:
         point("database.open")
         sqlite_driver.configure(connection)
         for pragma in more:

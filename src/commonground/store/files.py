@@ -165,9 +165,7 @@ def sync_many(paths: Iterable[AnyPath], *, witness: int | None = None) -> None:
         for path in todo if failed_syncs.any_yet() else ():
             failed_syncs.refuse(Path(path).stat(), path)
         point("files.sync_many")
-        if call(descriptor) != 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))  # noqa: TRY301 - it takes the way of every other OSError
+        _sync_system(call, descriptor)
         reported = _reports_errors(os.fstat(descriptor).st_dev, os.fspath(Path(todo[0]).parent.resolve()))
     except OSError as error:
         failed_syncs.remember(descriptor)
@@ -191,13 +189,17 @@ def sync_all(folder: AnyPath) -> None:
     descriptor = open_folder(folder)
     try:
         point("files.sync_all")
-        if call(descriptor) != 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))  # noqa: TRY301 - it takes the way of every other OSError
+        _sync_system(call, descriptor)
     except OSError as error:
         raise storage_error(error, "syncing", folder) from error
     finally:
         os.close(descriptor)
+
+
+def _sync_system(call: Callable[[int], int], descriptor: int) -> None:
+    if call(descriptor) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 def _sync_each(paths: list[AnyPath]) -> None:
@@ -224,6 +226,28 @@ def _reports_errors(device: int, folder: str) -> bool:
 
 
 # ---------------------------------------------------------------- names
+
+
+def list_names(folder: AnyPath) -> list[str]:
+    """The names in a folder, in no order; none if there is no such folder. May raise any other OSError."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - by the ten thousand, and only the names are wanted
+    except FileNotFoundError:
+        return []
+
+
+def absolute(path: AnyPath) -> str:
+    """A path from the root on, plainly spelt; what is a link stays one, and nothing need be there."""
+    return os.path.abspath(os.fspath(path))  # noqa: PTH100 - `Path.resolve` follows links, `Path.absolute` leaves `..`
+
+
+def is_there(path: AnyPath) -> bool:
+    """Whether something has this name; False also for a name that nothing can have, such as one that is too long."""
+    try:
+        Path(path).stat()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def rename(source: AnyPath, target: AnyPath) -> None:

@@ -138,9 +138,7 @@ class Generations:
 
     def _numbers(self) -> set[int]:
         try:
-            return {int(name) for name in os.listdir(self.folder) if name.isdecimal()}  # noqa: PTH208 - names only
-        except FileNotFoundError:
-            return set()
+            return {int(name) for name in files.list_names(self.folder) if name.isdecimal()}
         except OSError as error:
             raise storage_error(error, "reading", self.folder) from error
 

@@ -170,6 +170,6 @@ def _open_parts(place: Path, url: str | None) -> Ground:
 
 def _toml(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    if any(ord(character) < 32 for character in text):  # noqa: PLR2004 - control characters
+    if any(character < " " for character in text):
         raise InvalidInput(f"{text!r} has control characters in it.")
     return f'"{escaped}"'

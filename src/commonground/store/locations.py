@@ -82,6 +82,8 @@ CLOUD_MARKERS: Final = (
 )
 """Files that a sync program leaves in the folder it syncs."""
 
+_FIXED_FIELDS: Final = (6, 2)
+"""So many fields of a line of mountinfo there always are, before and behind its dash."""
 _ESCAPE: Final = re.compile(rb"\\([0-3][0-7]{2})")
 _MAC_LINE: Final = re.compile(r"^(?P<source>.*?) on (?P<point>/.*) \((?P<options>[^()]*)\)$")
 
@@ -114,7 +116,7 @@ def read_mountinfo(text: str) -> list[Mount]:
     for line in text.splitlines():
         left, separator, right = line.partition(" - ")
         fields, rest = left.split(" "), right.split(" ")
-        if separator and len(fields) >= 6 and len(rest) >= 2:  # noqa: PLR2004 - the fixed fields of the format
+        if separator and len(fields) >= _FIXED_FIELDS[0] and len(rest) >= _FIXED_FIELDS[1]:
             mounts.append(Mount(_unescape(fields[4]), rest[0].lower(), _unescape(rest[1])))
     return mounts
 

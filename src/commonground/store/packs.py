@@ -39,6 +39,8 @@ MOST_FILES, MOST_PLANS = 1_000_000, 100_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LENGTH = struct.Struct("<Q")
 _CHUNK = 1 << 20
+_FILES_AT_ONCE = 1000
+_BYTES_AT_ONCE = 64 << 20
 _SUM = 32
 
 
@@ -192,11 +194,11 @@ def _start_of_files(stream: BinaryIO) -> int:
 
 
 def _some_files(listed: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """The files some at a time: at most a thousand and, but for a large one alone, at most 64 MiB."""
+    """The files some at a time: no more than _FILES_AT_ONCE and, but for a large one alone, than _BYTES_AT_ONCE."""
     part: list[dict[str, Any]] = []
     size = 0
     for entry in listed:
-        if part and (len(part) >= 1000 or size + entry["size"] > 64 << 20):  # noqa: PLR2004 - as the docstring says
+        if part and (len(part) >= _FILES_AT_ONCE or size + entry["size"] > _BYTES_AT_ONCE):
             yield part
             part, size = [], 0
         part.append(entry)

@@ -232,7 +232,7 @@ class SpoolWriter:
         except OSError as error:
             self._remember(_say(error))
 
-    def _after_fork(self) -> None:
+    def let_go(self) -> None:
         """In a forked child: let go of what belongs to the parent; a file is made when something is written."""
         self._new_locks()
         if self._descriptor is not None:
@@ -375,7 +375,7 @@ _writers: weakref.WeakSet[SpoolWriter] = weakref.WeakSet()
 
 def _let_go_in_child() -> None:
     for writer in list(_writers):
-        writer._after_fork()  # noqa: SLF001 - the hook belongs to this module
+        writer.let_go()
 
 
 os.register_at_fork(after_in_child=_let_go_in_child)

@@ -16,6 +16,8 @@ from math import isfinite
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
+from commonground.plain import Json
+
 LONGEST_REPR: Final = 2000
 """Characters kept of a value that has no other form than its repr."""
 _Odd = list[tuple[list[str | int], str]]
@@ -74,16 +76,16 @@ def read_line(line: bytes) -> SpoolRecord | str:
     return SpoolRecord(number, kind.removesuffix("!"), payload)
 
 
-def _with_odd(payload: Any, odd: _Odd) -> Any:  # noqa: ANN401 - any JSON
+def _with_odd(payload: dict[str, Any], odd: _Odd) -> dict[str, Any]:
     for path, number in odd:
-        place = payload
+        place: Any = payload
         for step in path[:-1]:
             place = place[step]
         place[path[-1]] = float(number)
     return payload
 
 
-def _plain(value: Any, path: list[str | int], odd: _Odd) -> Any:  # noqa: ANN401 - any value
+def _plain(value: object, path: list[str | int], odd: _Odd) -> Json:
     """The value in terms of JSON; non-finite numbers become None and are listed in `odd` with their path."""
     if value is None or isinstance(value, (bool, int, str)):
         return value

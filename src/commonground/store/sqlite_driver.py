@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-from typing import Any
+
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from commonground.errors import UnsafeEngine, UnsafePlace
 
@@ -68,7 +69,7 @@ def _prepared(module: ModuleType) -> ModuleType:
     return module
 
 
-def configure(connection: Any) -> None:  # noqa: ANN401 - the driver is chosen at run time
+def configure(connection: DBAPIConnection) -> None:
     """Set durability, locking and cache for a new connection."""
     connection.isolation_level = None
     for pragma in PRAGMAS:

@@ -13,10 +13,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from commonground.errors import Busy, StorageError
 from commonground.store import sqlite_driver
@@ -33,10 +33,10 @@ def may_write(path: Path) -> bool:
 def frozen_engine(path: Path, module: ModuleType) -> sa.Engine:
     """An engine that opens the file anew for each reading, because nothing tells it that what it kept is old."""
 
-    def open_file() -> Any:  # noqa: ANN401 - a driver's connection
+    def open_file() -> DBAPIConnection:
         point("database.open")
         address = f"file:{quote(str(path))}?mode=ro&immutable=1"
-        connection = module.connect(address, uri=True, check_same_thread=False, isolation_level=None)
+        connection: DBAPIConnection = module.connect(address, uri=True, check_same_thread=False, isolation_level=None)
         for pragma in sqlite_driver.PRAGMAS:
             connection.execute(pragma)
         return connection

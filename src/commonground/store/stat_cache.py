@@ -20,6 +20,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from itertools import starmap
+from pathlib import Path
 from typing import Final, cast
 
 from commonground.errors import StorageError
@@ -102,7 +103,7 @@ class StatCache:
     def _load(self) -> None:
         try:
             point("stat_cache.load")
-            with open(self.path, "rb") as file:  # noqa: PTH123 - the path may be bytes or text
+            with Path(self.path).open("rb") as file:
                 data = file.read()
         except FileNotFoundError:
             return

@@ -72,5 +72,5 @@ def load_table(connection: sa.Connection, path: Path, table: sa.Table) -> int:
 
 def digest_file(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file in hex."""
-    with open(path, "rb") as stream:  # noqa: PTH123 - a path-like
+    with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

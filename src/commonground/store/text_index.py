@@ -17,6 +17,8 @@ import sqlalchemy as sa
 from commonground.identity import Rid
 
 RANK_DAMPING = 60
+TRIGRAM = 3
+"""Parts of words are looked up by so many characters; what is shorter has none."""
 _SQLITE = (
     "CREATE VIRTUAL TABLE text_stem USING fts5(title, body, kind UNINDEXED, tokenize='porter unicode61')",
     "CREATE VIRTUAL TABLE text_part USING fts5(title, body, kind UNINDEXED, tokenize='trigram')",
@@ -121,7 +123,7 @@ def search(connection: sa.Connection, query: str, *, kind: str | None = None, li
 
 def _search_sqlite(connection: sa.Connection, words: list[str], kind: str | None, limit: int) -> list[list[Rid]]:
     found = []
-    for table, terms in (("text_stem", words), ("text_part", [word for word in words if len(word) > 2])):  # noqa: PLR2004 - a trigram
+    for table, terms in (("text_stem", words), ("text_part", [word for word in words if len(word) >= TRIGRAM])):
         if not terms:
             continue
         match = " OR ".join(f'"{term}"' for term in terms)
@@ -145,7 +147,7 @@ def _search_postgres(connection: sa.Connection, words: list[str], kind: str | No
         "SELECT rid FROM text_doc WHERE (title || ' ' || body) ILIKE ANY (:patterns)"
         f"{narrow} ORDER BY 4 * word_similarity(:part, title) + word_similarity(:part, body) DESC, rid LIMIT :limit"
     )
-    patterns = ["%" + word + "%" for word in words if len(word) > 2]  # noqa: PLR2004 - a trigram
+    patterns = ["%" + word + "%" for word in words if len(word) >= TRIGRAM]
     lists = [[row.rid for row in connection.execute(stem, values)]]
     if patterns:
         lists.append([row.rid for row in connection.execute(part, {**values, "patterns": patterns})])

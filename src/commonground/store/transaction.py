@@ -235,7 +235,7 @@ def digest_of(names: Sequence[str], types: Sequence[str], values: Sequence[Any],
     return row_digest(salt, zip(names, types, values, strict=True))
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a row
+def _plain(value: object) -> object:
     """The value as both engines keep it: no numpy scalar, no -0.0."""
     if isinstance(value, np.generic):
         value = value.item()

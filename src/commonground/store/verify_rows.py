@@ -76,7 +76,7 @@ def _added(connection: sa.Connection, table: sa.Table, progress: Progress) -> It
     )
     for number, group in groupby(heapq.merge(rows, shells), key=itemgetter(0)):
         counter = itertools.count()
-        combined = combine(digest for (_, _, digest), _ in zip(group, counter))  # noqa: B905 - the counter has no end
+        combined = combine(digest for (_, _, digest), _ in zip(group, counter, strict=False))
         count = next(counter)
         progress(table.name, count)
         yield number, (combined, count)

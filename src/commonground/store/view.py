@@ -12,6 +12,9 @@ from commonground.errors import Ambiguous, NotFound
 from commonground.identity import Kind, Rid, rid_range, show_rid
 from commonground.store import schema
 
+CANDIDATES = 5
+"""So many of the things that a prefix could mean are enough to choose from."""
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -100,14 +103,14 @@ def find_prefix(connection: sa.Connection, prefix: str) -> Identified:
     for span in _spans(connection, low, high):
         for rid in range(max(span.first, low), min(span.last, high) + 1):
             found.append(Identified(rid, Kind(span.kind), span.place))
-            if len(found) > 5:  # noqa: PLR2004 - enough to choose from
+            if len(found) > CANDIDATES:
                 break
     if not found:
         raise NotFound(f"Nothing here has an id that begins with {prefix}.", todo="`cg find` searches by name.")
     if len(found) > 1:
         raise Ambiguous(
             f"More than one id begins with {prefix}.",
-            faults=[f"{item.kind} {show_rid(item.rid)}" for item in found[:5]],
+            faults=[f"{item.kind} {show_rid(item.rid)}" for item in found[:CANDIDATES]],
             todo="Give more characters.",
         )
     return found[0]

@@ -15,6 +15,7 @@ from typing import cast
 from commonground.errors import InvalidInput
 from commonground.store.collection import without_collection
 from commonground.store.containment import check_names
+from commonground.store.files import absolute
 from commonground.store.parallel import WORTH_A_THREAD, in_threads
 from commonground.store.staging import hash_file
 from commonground.store.stat_cache import StatCache, identity
@@ -45,7 +46,7 @@ def list_folder(source: Path, *, leave_out: Path | None = None) -> Listing:
 
     Raises InvalidInput for a file that is not a regular one, UnsafePath for names that could not be written out again.
     """
-    root = Path(os.path.abspath(source))  # noqa: PTH100 - links are not resolved
+    root = Path(absolute(source))
     if not root.is_dir():
         about = root.stat()
         if not S_ISREG(about.st_mode):
@@ -88,7 +89,7 @@ def _hash_files(listing: Listing, cache: StatCache, clock_ns: Callable[[], int])
     for row, (digest, size) in taken.items():
         listing.sizes[row] = size
         digests[row] = digest
-        after = os.stat(listing.paths[row], follow_symlinks=False)  # noqa: PTH116 - by the ten thousand
+        after = os.lstat(listing.paths[row])
         if identity(listing.stats[row]) == identity(after) and after.st_size == size:
             cache.record(listing.paths[row], after, digest, opened)
     cache.save()
