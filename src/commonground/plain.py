@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+Plain = None | bool | int | float | str | Sequence["Plain"] | Mapping[str, "Plain"]
 """What JSON has words for."""
 Cell = None | bool | int | float | str
 """A value of a column or a feature, as it is stored or as people read it."""

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commonground.structure.parameters import Plain
+from commonground.plain import Plain
 from commonground.structure.screen import is_withheld
-from commonground.structure.screen_told import KeyNames, flatten_screened, screen_params, screen_plain
+from commonground.structure.screen_told import KeyNames, flatten_screened, screen_mapping, screen_params
 from planted import CANARIES
 
 
@@ -97,4 +97,4 @@ def test_screening_again_changes_nothing(params: dict[str, int]) -> None:
     mixed: dict[str, Plain] = {f"k{place}": text for place, text in enumerate(texts)} | params
     clean, _ = screen_params(mixed)
     assert screen_params(clean)[0] == clean
-    assert screen_plain(screen_plain(mixed)) == screen_plain(mixed)
+    assert screen_mapping(screen_mapping(mixed)) == screen_mapping(mixed)

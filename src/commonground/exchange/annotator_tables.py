@@ -104,7 +104,7 @@ def _split_names(names: Sequence[str], pattern: str, wanted: Sequence[str] | Non
     faults = []
     sources = []
     for name, pairs in splits.items():
-        fitting = pairs if len(pairs) < 2 else [pair for pair in pairs if pair[1] in certain]  # noqa: PLR2004 - one pair is no choice
+        fitting = [pair for pair in pairs if len(pairs) == 1 or pair[1] in certain]
         if len(fitting) == 1:
             sources.append(Source(value=name, feature=fitting[0][0], rater=fitting[0][1]))
         elif pairs:

@@ -132,4 +132,4 @@ def _outside_times(array: pa.Array) -> Mask:
 
 
 def _mask(found: pa.BooleanArray) -> Mask:
-    return np.asarray(found.fill_null(False).to_numpy(zero_copy_only=False), dtype=np.bool_)  # noqa: FBT003 - the value to fill in
+    return np.asarray(found.fill_null(fill_value=False).to_numpy(zero_copy_only=False), dtype=np.bool_)

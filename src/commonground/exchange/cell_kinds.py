@@ -54,6 +54,7 @@ LARGEST: Final = 2**63
 LONG_PLUS: Final = 8
 LONG_WHOLE: Final = 16
 GROUP: Final = 3
+SHORT_YEAR: Final = 2
 HALF_DAY: Final = 12
 MICROSECONDS: Final = 6
 
@@ -141,7 +142,7 @@ def _kind_of_moment(moment: re.Match[str]) -> str:
 def _order_of(moment: re.Match[str]) -> str:
     if moment["y"]:
         return "date" if _is_day(int(moment["y"]), int(moment["m"]), int(moment["d"])) else "bad-date"
-    if len(moment["long"]) == 2:  # noqa: PLR2004 - two digits of a year
+    if len(moment["long"]) == SHORT_YEAR:
         return "short-date"
     year, first, second = int(moment["long"]), int(moment["a"]), int(moment["b"])
     day_first, month_first = _is_day(year, second, first), _is_day(year, first, second)

@@ -17,7 +17,7 @@ A column whose metadata is lost, or that never was of a frame, goes the way its 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,12 +26,16 @@ from commonground.errors import InvalidInput, MissingExtra
 from commonground.structure.column_types import Holds
 from commonground.structure.frame_columns import FrameColumn, read_field
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
 PRECISIONS = FrameColumn(Holds.TERM, terms=("year", "month", "day"), ordered=True)
 LENGTHS = pa.array([4, 7, 10], pa.int32())
 ENDINGS = pa.array(["-01-01", "-01", ""])
 
 
-def to_pandas(table: pa.Table, *, dates: Literal["day", "text"] = "day") -> Any:  # noqa: ANN401 - pandas is optional
+def to_pandas(table: pa.Table, *, dates: Literal["day", "text"] = "day") -> pd.DataFrame:
     """A frame as a pandas DataFrame; see the table above for its types. Raises MissingExtra without pandas."""
     try:
         import pandas as pd  # noqa: PLC0415 - optional
@@ -46,7 +50,7 @@ def to_pandas(table: pa.Table, *, dates: Literal["day", "text"] = "day") -> Any:
     return pa.table(coded, names=typed.column_names).to_pandas(types_mapper=nullable.get, date_as_object=False)
 
 
-def to_polars(table: pa.Table, *, dates: Literal["day", "text"] = "day") -> Any:  # noqa: ANN401 - Polars is optional
+def to_polars(table: pa.Table, *, dates: Literal["day", "text"] = "day") -> pl.DataFrame:
     """A frame as a Polars DataFrame; see the table above for its types. Raises MissingExtra without Polars."""
     try:
         import polars as pl  # noqa: PLC0415 - optional
@@ -54,7 +58,7 @@ def to_polars(table: pa.Table, *, dates: Literal["day", "text"] = "day") -> Any:
         raise MissingExtra("This needs the package polars.", todo="Install commonground[polars].") from None
     typed = _typed(table, dates)
     terms = {field.name: told.terms for field in typed.schema if (told := _term(field)) is not None}
-    frame: Any = pl.from_arrow(typed)
+    frame = pl.DataFrame(pl.from_arrow(typed))
     return frame.with_columns(pl.col(name).cast(pl.Enum(listed)) for name, listed in terms.items())
 
 

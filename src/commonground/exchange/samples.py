@@ -99,14 +99,14 @@ class Samples:
     def __repr__(self) -> str:
         return f"<{len(self)} samples of {', '.join(self._columns.order)}>"
 
-    def _cell(self, name: str, row: int) -> Any:  # noqa: ANN401 - one of several plain types
+    def _cell(self, name: str, row: int) -> object:
         if name in self._columns.files:
             return self._open(name, self._columns.listed[self._columns.files[name][row]], row)
         cell = self._columns.plain[name][row]
         # One of float32 is left: a Python float would become a tensor of doubles.
         return cell.item() if isinstance(cell, np.integer | np.bool_) else cell
 
-    def _open(self, name: str, file: SampleFile, row: int) -> Any:  # noqa: ANN401 - what `read` gives
+    def _open(self, name: str, file: SampleFile, row: int) -> object:
         data = read_checked(file)
         if self._read is None:
             self._read = importlib.import_module("commonground.exchange.picture_arrays").read_picture

@@ -28,9 +28,9 @@ from commonground.operations.reproducing import (
     read_reproductions,
 )
 from commonground.operations.session import Session
+from commonground.plain import Plain
 from commonground.structure.environment import Environment
 from commonground.structure.execution_states import Status
-from commonground.structure.parameters import Plain
 from commonground.structure.screen_told import screen_params
 from commonground.structure.verdicts import (
     TOLERANCE,

@@ -24,11 +24,11 @@ from commonground.interfaces.client import ranks
 from commonground.interfaces.client.repeating import REPRODUCE, REPRODUCE_FILE
 from commonground.operations.execution_reading import ExecutionRecord
 from commonground.operations.recipes import Recipe
+from commonground.plain import Plain
 from commonground.structure import git
 from commonground.structure.code_restore import restore
 from commonground.structure.code_state import CodeState, capture
 from commonground.structure.environment import VARIABLES, Environment
-from commonground.structure.parameters import Plain
 from commonground.structure.screen_told import screen_params
 
 LAST_WORDS: Final = 500

@@ -13,6 +13,7 @@ from commonground.identity import Rid
 from commonground.operations.describing import format_value
 from commonground.operations.features import check_values, name_entities, note_given, resolve_feature
 from commonground.operations.plans import Bulk, Plan, Reading
+from commonground.plain import Cell
 from commonground.store.transaction import Transaction
 from commonground.structure import datasets, entities, features, naming, people, vocabularies
 from commonground.structure.column_types import Holds, show
@@ -43,7 +44,7 @@ def plan_adjudicate(
     on: Reading,
     *,
     feature: str,
-    type: str | None = None,  # noqa: A002 - the word at every door
+    type: str | None = None,
     keys: Sequence[str],
     values: Sequence[Any],
     reasons: Sequence[str | None] | None = None,
@@ -183,17 +184,18 @@ def _by_entity(values: FeatureValues) -> dict[int, list[int]]:
     return rows
 
 
-def _said(values: FeatureValues, row: int) -> Any:  # noqa: ANN401 - a stored value
-    return None if values.missing[row] else np.asarray(values.value[row]).item()
+def _said(values: FeatureValues, row: int) -> Cell:
+    said: Cell = None if values.missing[row] else np.asarray(values.value[row]).item()
+    return said
 
 
-def _spell(on: Reading, one: Feature) -> Callable[[Any], str]:
+def _spell(on: Reading, one: Feature) -> Callable[[Cell], str]:
     """How stored values of a feature are read."""
-    terms: Mapping[int, str] = {}
+    terms: Mapping[Cell, str] = {}
     if one.holds is Holds.TERM:
         terms = {term.rid: term.name for term in vocabularies.list_terms(on.view, one.vocabulary or 0)}
 
-    def words(value: Any) -> str:  # noqa: ANN401 - as above
+    def words(value: Cell) -> str:
         if value is None:
             return CANNOT
         return terms.get(value) or format_value(show(one.holds, value))

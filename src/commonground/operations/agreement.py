@@ -16,6 +16,9 @@ from commonground.structure.features import Feature, FeatureValues, read_values
 from commonground.structure.references import pin
 from commonground.structure.selectors import standing
 
+APART = 2
+"""Grades so many steps of the scale apart are a disagreement that somebody should look at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
@@ -121,4 +124,4 @@ def _apart(values: FeatureValues) -> int:
     highest = np.full(len(units), -np.inf)
     np.minimum.at(lowest, code, graded.value)
     np.maximum.at(highest, code, graded.value)
-    return int((highest - lowest >= 2).sum())  # noqa: PLR2004 - two steps of the scale
+    return int((highest - lowest >= APART).sum())

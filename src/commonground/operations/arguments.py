@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, SupportsIndex
 
 from commonground.errors import InvalidInput
 from commonground.operations.verb import Param, Verb
@@ -28,21 +29,27 @@ def check_arguments(verb: Verb, args: Mapping[str, Any]) -> None:
         )
 
 
-def _faults(param: Param, given: Any) -> list[str]:  # noqa: ANN401 - whatever was given
-    several = param.many and isinstance(given, list | tuple)
-    found = [_fault(param, value) for value in (given if several else [given])]
+def _faults(param: Param, given: object) -> list[str]:
+    values = given if param.many and isinstance(given, list | tuple) else [given]
+    found = [_fault(param, value) for value in values]
     return [fault for fault in found if fault]
 
 
-def _fault(param: Param, value: Any) -> str:  # noqa: ANN401 - as above
+def _fault(param: Param, value: object) -> str:
     if param.choices and value not in param.choices:
         return f"{value!r} is none of {', '.join(param.choices)}"
     if param.type in {"object", "column"} and not isinstance(value, Mapping):
         return f'{value!r} is not of the form {{"name": value}}'
     if param.type == "int":
-        try:
-            fits = abs(operator.index(value)) <= LARGEST
-        except TypeError:
+        number = _whole(value)
+        if number is None:
             return f"{value!r} is not a whole number"
-        return "" if fits else f"{value!r} does not fit in 64 bits"
+        return "" if abs(number) <= LARGEST else f"{value!r} does not fit in 64 bits"
     return ""
+
+
+def _whole(value: object) -> int | None:
+    """The number that a value is if it is a whole one; an array has the form of one, and may still be none."""
+    with contextlib.suppress(TypeError):
+        return operator.index(value) if isinstance(value, SupportsIndex) else None
+    return None

@@ -27,7 +27,7 @@ def plan_dataset(
     description: str | None = None,
     labels: Mapping[str, Sequence[str]] | None = None,
     features: Sequence[str] = (),
-    type: str | None = None,  # noqa: A002 - the word at every door
+    type: str | None = None,
     keys: Sequence[str] | None = None,
     members: Sequence[Rid] | np.ndarray[Any, Any] | None = None,
     criteria: str | None = None,
@@ -81,7 +81,7 @@ def plan_add(
     on: Reading,
     *,
     dataset: str,
-    type: str | None = None,  # noqa: A002 - the word at every door
+    type: str | None = None,
     keys: Sequence[str] | None = None,
     members: Sequence[Rid] | np.ndarray[Any, Any] | None = None,
     features: Sequence[str] = (),
@@ -126,7 +126,7 @@ def plan_remove(
     on: Reading,
     *,
     dataset: str,
-    type: str | None = None,  # noqa: A002 - the word at every door
+    type: str | None = None,
     keys: Sequence[str] | None = None,
     members: Sequence[Rid] | np.ndarray[Any, Any] | None = None,
 ) -> Plan:

@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
@@ -92,7 +91,7 @@ def description_of(view: View, kind: str, rid: Rid) -> str | None:
     return rows[0].description if rows else None
 
 
-def format_value(value: Any) -> str:  # noqa: ANN401 - any plain value
+def format_value(value: object) -> str:
     """A plain value as people read it."""
     if isinstance(value, bool):
         return "yes" if value else "no"

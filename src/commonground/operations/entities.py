@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,7 @@ def apply_type(tx: Transaction, plan: Plan) -> None:
     entities.add_type(tx, plan.args["type"], plan.args["columns"])
 
 
-def plan_columns(on: Reading, *, type: str, columns: Sequence[NewColumn | dict[str, Any]]) -> Plan:  # noqa: A002 - the word at every door
+def plan_columns(on: Reading, *, type: str, columns: Sequence[NewColumn | dict[str, Any]]) -> Plan:
     """Add columns to an entity type; entities that are there have nothing in them yet."""
     kind = entities.get_type(on.view, type)
     rows = describe_columns(on, kind.name, columns, known=kind.columns)
@@ -92,7 +92,7 @@ def apply_columns(tx: Transaction, plan: Plan) -> None:
     entities.add_columns(tx, plan.args["type"], plan.args["place"], plan.args["columns"])
 
 
-def plan_upsert(on: Reading, *, type: str, keys: Sequence[str], columns: Given) -> Plan:  # noqa: A002 - the word at every door
+def plan_upsert(on: Reading, *, type: str, keys: Sequence[str], columns: Given) -> Plan:
     """Bring entities in by natural key: new ones are added, changed ones get a new state, others stay as they are.
 
     Columns not given keep what they hold; a None given takes a value away. Links and terms are given by key or word.
@@ -115,7 +115,7 @@ def apply_upsert(tx: Transaction, plan: Plan) -> None:
     entities.change_entities(tx, plan.args["place"], plan.payload["changed"])
 
 
-def plan_merge(on: Reading, *, type: str, duplicate: str, into: str) -> Plan:  # noqa: A002 - the word at every door
+def plan_merge(on: Reading, *, type: str, duplicate: str, into: str) -> Plan:
     """Merge a duplicate into the entity it duplicates: what led to the one leads to the other from now on."""
     kind = entities.get_type(on.view, type)
     found = entities.find_keys(on.view, kind, [duplicate, into])
@@ -195,9 +195,7 @@ def describe_columns(
         zip(on.mint(len(told)) if told else (), told, strict=True), len(known) + 1
     ):
         try:
-            name = clean_name(column.name, "column's name")
-            if name_key(name) in taken:
-                raise InvalidInput(f"{type_name} has a column {name!r} already, or a name too much like it")  # noqa: TRY301 - collected with the others
+            name = _free_name(column.name, type_name, taken)
             taken.add(name_key(name))
             refuse_retired(on.view, column_table, name, "column", column_table.c.type.in_(own))
             rows.append(
@@ -225,6 +223,13 @@ def describe_columns(
     return rows
 
 
+def _free_name(given: str, type_name: str, taken: Container[str]) -> str:
+    name = clean_name(given, "column's name")
+    if name_key(name) in taken:
+        raise InvalidInput(f"{type_name} has a column {name!r} already, or a name too much like it")
+    return name
+
+
 def _read_columns(columns: Sequence[NewColumn | dict[str, Any]]) -> list[NewColumn]:
     """Columns that were given as plain data; raises InvalidInput with all faults at once."""
     known = {field.name for field in dataclasses.fields(NewColumn)}
@@ -249,13 +254,7 @@ def store_values(on: Reading, kind: EntityType, columns: Given, rows: int) -> di
     stored: dict[str, list[Any]] = {}
     for name, values in columns.items():
         try:
-            column = kind.get_column(name)
-            if isinstance(values, str) or not hasattr(values, "__len__"):
-                raise InvalidInput(f"{name} needs a value for each of {rows} entities, as a list")  # noqa: TRY301 - as below
-            if len(values) != rows:
-                raise InvalidInput(f"{name} has {count(len(values), 'value')} for {count(rows, 'entity', 'entities')}")  # noqa: TRY301 - collected with the others
-            if column.place in stored:
-                raise InvalidInput(f"{name} was the name of {column.name}, which is given as well")  # noqa: TRY301 - as above
+            column = _column_given(kind, name, values, rows, stored)
             stored[column.place] = (_store_guarded if column.sensitive else _store_column)(on, column, values)
         except (InvalidInput, NotFound) as error:
             faults += [error.what, *error.faults]
@@ -263,6 +262,20 @@ def store_values(on: Reading, kind: EntityType, columns: Given, rows: int) -> di
         todo = f"Correct these values; `cg show {kind.name}` lists its columns and what they hold."
         raise InvalidInput(f"These values do not fit {kind.name}.", faults=faults, todo=todo)
     return stored
+
+
+def _column_given(
+    kind: EntityType, name: str, values: Sequence[Any], rows: int, stored: Container[str]
+) -> EntityColumn:
+    """The column that values were given for; `stored` are the places of those that were read before."""
+    column = kind.get_column(name)
+    if isinstance(values, str) or not hasattr(values, "__len__"):
+        raise InvalidInput(f"{name} needs a value for each of {rows} entities, as a list")
+    if len(values) != rows:
+        raise InvalidInput(f"{name} has {count(len(values), 'value')} for {count(rows, 'entity', 'entities')}")
+    if column.place in stored:
+        raise InvalidInput(f"{name} was the name of {column.name}, which is given as well")
+    return column
 
 
 def upsert_plan(

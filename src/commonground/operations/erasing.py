@@ -72,7 +72,7 @@ class Redacted:
     """Kept values of re-runs: digest and size of the new file, by asset."""
 
 
-def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:  # noqa: A002 - the word at every door
+def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:
     """Destroy all that is held of an entity and of what belongs to it; `basis` says on what ground."""
     if not basis.strip():
         raise InvalidInput("An erasure needs its basis.", todo="Say on what ground: withdrawn consent, wrong upload.")

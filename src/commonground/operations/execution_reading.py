@@ -11,6 +11,7 @@ from commonground.errors import InvalidInput, count
 from commonground.identity import Rid
 from commonground.operations.executions import pick_execution
 from commonground.operations.plans import Reading
+from commonground.plain import Plain
 from commonground.store.changes import list_changes
 from commonground.structure import executions, lineage
 from commonground.structure.execution_filters import Order, read_filter, read_order
@@ -18,13 +19,13 @@ from commonground.structure.execution_search import find
 from commonground.structure.executions import Execution
 from commonground.structure.lineage import PRODUCED, USED, Edge, Named
 from commonground.structure.metrics import MetricSummary, list_summaries, read_points
-from commonground.structure.parameters import Plain, list_params
+from commonground.structure.parameters import list_params
 from commonground.structure.people import name_raters
 from commonground.structure.workflows import Workflow, get_workflow
 
 NEWEST_FIRST = Order("started", "", descending=True)
 MOST = 1_000
-MOST_COMPARED = 50
+FEWEST_COMPARED, MOST_COMPARED = 2, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def read_execution(on: Reading, *, execution: Rid | str) -> ExecutionRecord:
 def read_found(
     on: Reading,
     *,
-    filter: str = "",  # noqa: A002 - the word at every door
+    filter: str = "",
     order: str | None = None,
     limit: int = 100,
     offset: int = 0,
@@ -139,9 +140,10 @@ def read_metrics(on: Reading, *, execution: Rid | str, key: str | None = None) -
 
 def read_comparison(on: Reading, *, executions: Sequence[Rid | str]) -> Comparison:
     """In what executions differ: data, code, environment, parameters, metrics, and who ran them where."""
-    if not 2 <= len(executions) <= MOST_COMPARED:  # noqa: PLR2004 - one cannot be compared
+    if not FEWEST_COMPARED <= len(executions) <= MOST_COMPARED:
         raise InvalidInput(
-            f"{count(len(executions), 'execution')} cannot be compared.", todo=f"Name 2 to {MOST_COMPARED}."
+            f"{count(len(executions), 'execution')} cannot be compared.",
+            todo=f"Name {FEWEST_COMPARED} to {MOST_COMPARED}.",
         )
     records = [read_execution(on, execution=one) for one in executions]
     axes = [

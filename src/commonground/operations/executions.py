@@ -203,7 +203,7 @@ def apply_start(tx: Transaction, plan: Plan, staged: None = None) -> None:
 # ---------------------------------------------------------------- inputs that come later
 
 
-def plan_input(on: Reading, *, execution: Rid | str, input: str) -> Plan:  # noqa: A002 - the word at every door
+def plan_input(on: Reading, *, execution: Rid | str, input: str) -> Plan:
     """Say that an execution that runs uses something more."""
     found = pick_execution(on, execution)
     if found.ended:

@@ -22,13 +22,15 @@ from commonground.structure.pointing import check_pointed
 from commonground.structure.withdrawals import list_withdrawn_keys
 
 SHOWN = 10
+QUICKER_SCANNED = 5_000
+"""For more ids than these one scan is quicker than looking each up."""
 
 
 def plan_feature(
     on: Reading,
     *,
     name: str,
-    type: str,  # noqa: A002 - the word at every door
+    type: str,
     holds: str = "real",
     vocabulary: str | None = None,
     lowest: float | None = None,
@@ -104,7 +106,7 @@ def plan_annotate(
     on: Reading,
     *,
     feature: str,
-    type: str | None = None,  # noqa: A002 - the word at every door
+    type: str | None = None,
     keys: Sequence[str] | None = None,
     entities_: Sequence[Rid] | np.ndarray[Any, Any] | None = None,
     values: Sequence[Any] | np.ndarray[Any, Any],
@@ -218,7 +220,7 @@ def check_values(
     return stored
 
 
-def read_features(on: Reading, *, type: str | None = None) -> list[Feature]:  # noqa: A002 - the word at every door
+def read_features(on: Reading, *, type: str | None = None) -> list[Feature]:
     """All features, or those of an entity type."""
     kind = entities.get_type(on.view, type) if type else None
     return features.list_features(on.view, kind.rid if kind else None)
@@ -285,8 +287,7 @@ def _entities(
     if keys is not None:
         return name_entities(on, kind, keys)
     rids = np.array([] if given is None else given, dtype=np.int64)
-    # Beyond some thousands one scan is quicker than many look-ups.
-    listed = entities.list_rids(on.view, kind, None if len(rids) > 5_000 else rids.tolist())  # noqa: PLR2004 - said above
+    listed = entities.list_rids(on.view, kind, None if len(rids) > QUICKER_SCANNED else rids.tolist())
     unknown = ~np.isin(rids, listed)
     if unknown.any():
         raise NotFound(f"{int(unknown.sum())} of the ids are no {kind.name}.")

@@ -45,7 +45,7 @@ KEPT_BYTES = 64 << 20
 USUAL = "delimiter: comma"
 
 
-def inspect_table(path: Path, **options: Any) -> TableDraft:  # noqa: ANN401 - each format has its own options
+def inspect_table(path: Path, **options: object) -> TableDraft:
     """A table file as a draft, read by the format that its name says; faults are in the draft."""
     if not is_there(path):
         raise NotFound(f"There is no file {path}.", todo="Check the path.")
@@ -61,7 +61,7 @@ def plan_table(
     on: Reading,
     *,
     path: Path | str,
-    type: str,  # noqa: A002 - the word at every door
+    type: str,
     key: str,
     links: Mapping[str, str] | Sequence[str] = (),
     terms: Mapping[str, str] | None = None,

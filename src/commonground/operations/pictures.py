@@ -31,7 +31,7 @@ def plan_pictures(
     *,
     path: Path | str,
     match: str,
-    type: str,  # noqa: A002 - the word at every door
+    type: str,
     column: str = "picture",
     key: str | None = None,
 ) -> Plan:

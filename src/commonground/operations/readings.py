@@ -35,7 +35,7 @@ def plan_readings(
     on: Reading,
     *,
     path: Path | str,
-    type: str,  # noqa: A002 - the word at every door
+    type: str,
     entity: str,
     rater: str,
     values: Sequence[str] | None = None,

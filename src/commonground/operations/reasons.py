@@ -22,6 +22,8 @@ from commonground.structure.lineage import Edge, list_edges, list_reproductions,
 from commonground.structure.withdrawals import find_reason
 
 MANY = 20
+NAMED = 3
+"""So many of the executions that went by a rule are named; of more their number is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,9 @@ def _label_rules(view: View, rid: Rid, named: list[str]) -> list[Point]:
     points = []
     for rule, users in rules.items():
         first = next(edge for edge in edges if runs[edge.dst].name == users[0])
-        shown = ", ".join(dict.fromkeys(users[:3])) + (f" and {len(users) - 3} more" if len(users) > 3 else "")  # noqa: PLR2004 - three names are enough
+        shown = ", ".join(dict.fromkeys(users[:NAMED])) + (
+            f" and {len(users) - NAMED} more" if len(users) > NAMED else ""
+        )
         change = history.first_change(view, first.dst)
         points.append(_point(view, "Label rule", f"{rule}, in {shown}", change, words=False))
     for maker in _makers(edges):

@@ -23,13 +23,14 @@ from commonground.operations.inputs import resolve_input
 from commonground.operations.plans import Reading
 from commonground.operations.recorded_inputs import RecordedInput, describe_input, recorded_pin
 from commonground.operations.releases import load_state
+from commonground.plain import Plain
 from commonground.store.changes import list_changes
 from commonground.structure import executions, tables
 from commonground.structure.assets import get_asset, list_files
 from commonground.structure.code_state import CodeState
 from commonground.structure.environment import Environment
 from commonground.structure.lineage import USED, list_edges
-from commonground.structure.parameters import Plain, StoredParam, read_form
+from commonground.structure.parameters import StoredParam, read_form
 from commonground.structure.references import pin
 from commonground.structure.screen import is_withheld
 from commonground.structure.versions import load_manifest
@@ -178,7 +179,7 @@ def _find_gaps(record: ExecutionRecord) -> list[str]:
     """What the record of the start does not hold."""
     one = record.execution
     gaps = []
-    if len(one.argv) < 2 or not one.argv[1] or any(named.state == _KEPT_CELLS for _, named in record.outputs):  # noqa: PLR2004 - program and script
+    if not any(one.argv[1:2]) or any(named.state == _KEPT_CELLS for _, named in record.outputs):
         gaps.append("a program to start: it was run at a prompt, in a notebook or by hand")
     gaps += [
         f"word {place} of its command line: {word}, because it looked like a secret"

@@ -27,7 +27,7 @@ from commonground.structure.drift import (
 from commonground.structure.parts import Sealed, keep_parts, to_arrow
 from commonground.structure.references import Pinned, pin
 from commonground.structure.scopes import Scope, list_parts, measure_scope
-from commonground.structure.version_numbers import FIRST
+from commonground.structure.version_numbers import FIRST, Part
 from commonground.structure.versions import (
     Manifest,
     load_manifest,
@@ -41,7 +41,7 @@ from commonground.structure.withdrawals import list_withdrawn
 PARTS = ("major", "minor", "patch")
 
 
-def plan_release(on: Reading, *, dataset: str, part: str = "major", description: str | None = None) -> Plan:
+def plan_release(on: Reading, *, dataset: str, part: Part = "major", description: str | None = None) -> Plan:
     """Freeze the present state of a dataset as its next version."""
     if part not in PARTS:
         raise InvalidInput(f"{part!r} is no part of a version number.", todo=f"Say one of {', '.join(PARTS)}.")
@@ -58,7 +58,7 @@ def plan_release(on: Reading, *, dataset: str, part: str = "major", description:
         raise InvalidInput(
             f"Nothing has changed since {one.name}@{versions[0].number}.", todo="That release says all that there is."
         )
-    number = versions[0].number.next(part) if versions else FIRST  # type: ignore[arg-type]  # checked above
+    number = versions[0].number.next(part) if versions else FIRST
     rid, plan_id = on.mint(2)
     return Plan(
         id=plan_id,

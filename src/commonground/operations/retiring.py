@@ -181,7 +181,7 @@ def _find_retired(on: Reading, what: str) -> tuple[SchemaThing, int]:
     found: list[tuple[SchemaThing, int]] = []
     for kind in sorted(wanted):
         for row in list_retired_rows(on.view, TABLES[kind]):
-            holder = int(row._mapping[WITHIN[kind]])  # noqa: SLF001 - the column's name is known by its table only
+            holder = int(row._asdict()[WITHIN[kind]])
             within = entities.get_type(on.view, holder)
             one = SchemaThing(kind, row.rid, row.name, f"{within.name}.{row.name}", holder)
             every.append(one)

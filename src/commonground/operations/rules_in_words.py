@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 
 def rule_in_words(rule: str | None) -> str | None:
@@ -30,9 +29,9 @@ def rule_in_words(rule: str | None) -> str | None:
     return ", ".join(parts)
 
 
-def _figure(value: Any) -> str:  # noqa: ANN401 - any plain value
+def _figure(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _stratum(told: Any) -> str:  # noqa: ANN401 - as above
+def _stratum(told: object) -> str:
     return str(told.get("feature")) if isinstance(told, Mapping) else str(told)

@@ -35,14 +35,16 @@ from commonground.identity import Mint, Rid, read_rid, show_rid
 from commonground.operations import forked
 from commonground.operations.executions import finish_plan
 from commonground.operations.plans import Plan
+from commonground.plain import Plain
 from commonground.store import files
 from commonground.store.collection import without_collection
 from commonground.store.faults import point
 from commonground.store.processes import ProcessMark, this_process
-from commonground.store.spool import SpoolContent, SpoolWriter, read
+from commonground.store.spool import SpoolHeader, SpoolWriter, read
+from commonground.store.spool_lines import SpoolRecord
 from commonground.structure.lineage import USED
 from commonground.structure.metrics import Point
-from commonground.structure.parameters import Plain, StoredParam, find_seeds, read_form
+from commonground.structure.parameters import StoredParam, find_seeds, read_form
 from commonground.structure.screen_told import WITHHELD
 
 SUFFIX = ".spool"
@@ -307,7 +309,7 @@ def gather(folder: Path, execution: Rid) -> Gathered:
             found.processes.append((content.header.process, content.ended))
             if path.name.startswith(OWNER) and content.header.parent is None:
                 found.owner = content.header.process
-            _look_whether_replaced(found, content)
+            _look_whether_replaced(found, content.header, content.records)
         if content.damaged:
             found.notes.append(f"{path.name}: {len(content.damaged)} records are damaged: {content.damaged[0].reason}")
         missing = sum(last - first + 1 for first, last in content.gaps)
@@ -321,13 +323,12 @@ def gather(folder: Path, execution: Rid) -> Gathered:
     return found
 
 
-def _look_whether_replaced(found: Gathered, content: SpoolContent) -> None:
+def _look_whether_replaced(found: Gathered, header: SpoolHeader, records: Sequence[SpoolRecord]) -> None:
     """Note what the newest file of a process says last: a program that found its execution again has begun another."""
-    assert content.header is not None  # noqa: S101 - looked at before
-    mark, began = content.header.process, content.header.monotonic_ns
+    mark, began = header.process, header.monotonic_ns
     if began < found.replaced.get(mark, (0, ""))[0]:
         return
-    last = content.records[-1] if content.records else None
+    last = records[-1] if records else None
     found.replaced[mark] = (began, str(last.payload["to"]) if last is not None and last.kind == EXEC else "")
 
 

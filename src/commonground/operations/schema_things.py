@@ -127,7 +127,7 @@ def _describe(view: View, kind: str, rid: Rid) -> SchemaThing:
     within = WITHIN.get(kind)
     if within is None:
         return SchemaThing(kind, rid, row.name, row.name, None)
-    holder = int(row._mapping[within])  # noqa: SLF001 - as above
+    holder = int(row._asdict()[within])
     holders = TABLES[Kind.VOCABULARY if kind == Kind.TERM else Kind.TYPE]
     of = view.list_rows(holders, holders.c.rid == holder)[0].name
     return SchemaThing(kind, rid, row.name, f"{of}.{row.name}", holder)

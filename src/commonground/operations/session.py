@@ -48,16 +48,16 @@ class Session:
         with self.ground.view(at) as view:
             yield Reading(view, self.ground, self.actor, self.role)
 
-    def plan(self, verb: str, /, **args: Any) -> Plan:  # noqa: ANN401 - each verb has its own arguments
+    def plan(self, verb: str, /, **args: object) -> Plan:
         """What a write verb would do."""
         declared = get_verb(verb)
         check_arguments(declared, args)
-        args |= {name: screen_words(args[name]) for name in WORDS if isinstance(args.get(name), str)}
+        args |= {name: screen_words(text) for name in WORDS if isinstance(text := args.get(name), str)}
         with self.reading() as on:
             plan: Plan = _function(declared, "plan")(on, **args)
         return plan
 
-    def read(self, verb: str, /, *, at: int | None = None, **args: Any) -> Any:  # noqa: ANN401 - each verb has its own result
+    def read(self, verb: str, /, *, at: int | None = None, **args: object) -> Any:  # noqa: ANN401 - each verb has its own result
         """What a read verb answers."""
         declared = get_verb(verb)
         self._check_role(declared)
@@ -65,7 +65,7 @@ class Session:
         with self.reading(at) as on:
             return _function(declared, "read")(on, **args)
 
-    def write(self, verb: str, /, *, why: str | None = None, **args: Any) -> Committed:  # noqa: ANN401 - each verb has its own arguments
+    def write(self, verb: str, /, *, why: str | None = None, **args: object) -> Committed:
         """Plan and commit; a verb that says how things shall be is planned anew if somebody else was faster."""
         attempts = ATTEMPTS if get_verb(verb).states else 1
         for attempt in range(1, attempts + 1):

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
+
 from commonground.errors import Conflict, InvalidInput, NotFound
 from commonground.identity import Kind
 from commonground.operations.plans import Plan, Reading
@@ -152,7 +154,7 @@ def read_senses(on: Reading, *, word: str) -> Senses:
     return Senses(word, tuple(sense for _, sense in senses), warning)
 
 
-def _sense(on: Reading, row: Any, how: str, discipline: str | None, language: str | None) -> Sense:  # noqa: ANN401 - a row
+def _sense(on: Reading, row: sa.Row[Any], how: str, discipline: str | None, language: str | None) -> Sense:
     table = tables.vocabulary
     of = on.view.list_rows(table, table.c.rid == row.vocabulary)[0].name
     return Sense(f"{of}.{row.name}", row.description, how, discipline, language)

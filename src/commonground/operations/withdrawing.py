@@ -21,7 +21,7 @@ NAMED = 5
 def plan_withdraw(
     on: Reading,
     *,
-    type: str,  # noqa: A002 - the word at every door
+    type: str,
     keys: Sequence[str],
     reason: str,
     linked: bool = False,

@@ -16,7 +16,7 @@ from math import isfinite
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
-from commonground.plain import Json
+from commonground.plain import Plain
 
 LONGEST_REPR: Final = 2000
 """Characters kept of a value that has no other form than its repr."""
@@ -85,7 +85,7 @@ def _with_odd(payload: dict[str, Any], odd: _Odd) -> dict[str, Any]:
     return payload
 
 
-def _plain(value: object, path: list[str | int], odd: _Odd) -> Json:
+def _plain(value: object, path: list[str | int], odd: _Odd) -> Plain:
     """The value in terms of JSON; non-finite numbers become None and are listed in `odd` with their path."""
     if value is None or isinstance(value, (bool, int, str)):
         return value

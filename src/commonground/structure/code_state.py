@@ -8,6 +8,7 @@ screened text, or size and time. Outside a repository the files that are kept ar
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -170,7 +171,10 @@ def _of_folder(folder: Path, entry: Path | None, limits: Limits, started: int, n
 
 def _holds_more_than_code(folder: Path) -> bool:
     """Whether a folder is the home of a person, one above it, or the folder for temporary files."""
-    homes = {Path(os.path.expanduser("~")).resolve(), Path(tempfile.gettempdir()).resolve()}  # noqa: PTH111 - never raises
+    homes = {Path(tempfile.gettempdir()).resolve()}
+    # An account may have no home.
+    with contextlib.suppress(RuntimeError):
+        homes.add(Path.home().resolve())
     return any(home.is_relative_to(folder) for home in homes)
 
 

@@ -15,13 +15,16 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from commonground.errors import InvalidInput, count
 from commonground.late import np
+from commonground.plain import Cell
 
 LARGEST = (1 << 63) - 1
 LONGEST_TEXT = 1 << 20
+SCREENFUL = 20
+"""So many faults are told one by one."""
 _SHORTER = "Shorten it, or keep it as a file of its own."
 _PLAIN = "Take that character out."
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
@@ -47,7 +50,7 @@ class Holds(StrEnum):
     ASSET = "asset"
 
     @property
-    def stored(self) -> str:
+    def stored(self) -> Literal["int", "real", "text"]:
         """The database's word for it: int, real or text."""
         if self in {Holds.TEXT, Holds.DATE, Holds.TIME}:
             return "text"
@@ -58,14 +61,15 @@ def read_int(value: object) -> int:
     """A whole number within 64 bits."""
     if isinstance(value, bool | np.bool_):
         raise InvalidInput("true and false are not numbers")
-    spelt = isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value.strip()) is not None
-    whole = isinstance(value, int | np.integer | float | np.floating) and value == value // 1
-    if not (spelt or whole):
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value.strip()):
+        number = int(value.strip())
+    elif isinstance(value, int | np.integer | float | np.floating) and value == value // 1:
+        number = int(value)
+    else:
         raise InvalidInput(f"{value!r} is not a whole number")
-    number = int(str(value).strip()) if spelt else int(value)  # type: ignore[call-overload]  # `whole` says that it is a number
     if not -LARGEST - 1 <= number <= LARGEST:
         raise InvalidInput(f"{value!r} does not fit in 64 bits")
-    return int(number)
+    return number
 
 
 def read_real(value: object) -> float:
@@ -126,16 +130,20 @@ def read_date(value: object) -> str:
 
 def read_time(value: object) -> str:
     """A local date and time without a zone, as ISO text; a day without a time of day is not taken for midnight."""
-    try:
-        text = str(value).strip()
-        if not isinstance(value, dt.datetime) and _TIME_OF_DAY.fullmatch(text) is None:
-            raise ValueError(text)  # noqa: TRY301 - said in one place
-        moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidInput(f"{value!r} is not a date and time such as 2024-03-05T10:20:30") from None
+    moment = value if isinstance(value, dt.datetime) else _time_in(str(value).strip())
+    if moment is None:
+        raise InvalidInput(f"{value!r} is not a date and time such as 2024-03-05T10:20:30")
     if moment.tzinfo is not None:
         raise InvalidInput(f"{value!r} has a time zone; a local time has none (an instant has)")
     return moment.isoformat()
+
+
+def _time_in(text: str) -> dt.datetime | None:
+    """The day and time of day that a text says; None if it does not say both."""
+    try:
+        return dt.datetime.fromisoformat(text) if _TIME_OF_DAY.fullmatch(text) else None
+    except ValueError:
+        return None
 
 
 def read_instant(value: object) -> int:
@@ -153,7 +161,7 @@ def read_instant(value: object) -> int:
     return (moment - _EPOCH) // dt.timedelta(microseconds=1)
 
 
-READERS: dict[Holds, Callable[[object], Any]] = {
+READERS: dict[Holds, Callable[[object], int | float | str]] = {
     Holds.INT: read_int,
     Holds.REAL: read_real,
     Holds.BOOL: read_bool,
@@ -189,10 +197,10 @@ def read_values(name: str, holds: Holds, values: Sequence[Any] | np.ndarray[Any,
         except InvalidInput as fault:
             faults.append(f"{name}, row {row}: {fault.what}")
     if faults:
-        more = [f"... and {len(faults) - 20} more"] if len(faults) > 20 else []  # noqa: PLR2004 - a screenful
+        more = [f"... and {len(faults) - SCREENFUL} more"] if len(faults) > SCREENFUL else []
         raise InvalidInput(
             f"{name} holds {holds}; {count(len(faults), 'value is', 'values are')} not.",
-            faults=[*faults[:20], *more],
+            faults=[*faults[:SCREENFUL], *more],
             todo=f"Correct these values, or declare {name} as what they are.",
         )
     return stored
@@ -209,12 +217,12 @@ def _read_array(holds: Holds, values: np.ndarray[Any, Any]) -> list[Any] | None:
     return None
 
 
-def show(holds: Holds, value: Any) -> Any:  # noqa: ANN401 - one of several plain types
+def show(holds: Holds, value: Cell) -> Cell:
     """A stored value in the form that people and programs read: bool and instants are not left as numbers."""
     if value is None:
         return None
     if holds is Holds.BOOL:
         return bool(value)
     if holds is Holds.INSTANT:
-        return (_EPOCH + dt.timedelta(microseconds=value)).isoformat().replace("+00:00", "Z")
+        return (_EPOCH + dt.timedelta(microseconds=int(value))).isoformat().replace("+00:00", "Z")
     return value

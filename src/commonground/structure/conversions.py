@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from commonground.errors import InvalidInput
+from commonground.plain import Cell
 from commonground.structure.column_types import READERS, Holds, show
 
 NUMBERS = {Holds.INT, Holds.REAL, Holds.BOOL}
@@ -31,10 +32,10 @@ class Converted:
     """What does not convert, as people read it: why, and the rows."""
 
 
-def spell(holds: Holds, value: Any, names: Mapping[int, str] | None = None) -> str:  # noqa: ANN401 - a stored value
+def spell(holds: Holds, value: Cell, names: Mapping[int, str] | None = None) -> str:
     """A stored value as people read it; `names` tells what terms and linked entities are called."""
     if holds in {Holds.TERM, Holds.LINK}:
-        return (names or {}).get(value, "")
+        return names.get(value, "") if names and isinstance(value, int) else ""
     if holds is Holds.BOOL:
         return "yes" if value else "no"
     if holds is Holds.REAL:
@@ -78,27 +79,28 @@ def convert(
 
 
 def _one(
-    value: Any,  # noqa: ANN401 - a stored value
+    value: Cell,
     old: Holds,
     new: Holds,
     names: Mapping[int, str] | None,
     words: Mapping[str, int] | None,
     key: Callable[[str], str],
     told: Mapping[str, str | None],
-) -> Any:  # noqa: ANN401 - a stored value, or what is wrong with it
+) -> Cell | InvalidInput:
     text = spell(old, value, names)
+    given: Cell = text
     if text in told:
-        text = told[text] or ""
+        given = text = told[text] or ""
         if not text:
             return None
     elif (old, new) in REFUSED:
         return InvalidInput(REFUSED[old, new])
     elif old in NUMBERS and new in NUMBERS:
-        text = value
+        given = value
     try:
         if new in {Holds.TERM, Holds.LINK}:
             return _look_up(text, new, words or {}, key)
-        return READERS[new](text)
+        return READERS[new](given)
     except InvalidInput as fault:
         return fault
 

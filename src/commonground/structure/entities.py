@@ -31,6 +31,8 @@ from commonground.structure.tables import alias, bucket, entity_column, entity_t
 
 BUCKET_ROWS = 65_536
 KEY = "key"
+CHEAPER_SCANNED = 20_000
+"""For more keys than these one scan is cheaper than looking each up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def find_keys(view: View, kind: EntityType, keys: Sequence[str]) -> dict[str, Ri
     wanted = list(dict.fromkeys(stored.values()))
     found: dict[str, Rid] = {}
     living = sa.select(table.c.key, table.c.rid).where(view.visible(table))
-    if len(wanted) > 20_000:  # noqa: PLR2004 - beyond this one scan is cheaper than many look-ups
+    if len(wanted) > CHEAPER_SCANNED:
         found = {row.key: row.rid for row in view.rows(living.where(table.c.key.is_not(None)))}
     else:
         for start in range(0, len(wanted), 500):
@@ -205,7 +207,7 @@ def get_entity(view: View, kind: EntityType, rid: Rid) -> dict[str, Any]:
     row = view.first(sa.select(table).where(view.visible(table), table.c.rid == resolve_alias(view, rid)))
     if row is None:
         raise NotFound(f"This {kind.name} is not there.", todo="It may have been merged, withdrawn or erased.")
-    values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
+    values = row._asdict()
     return {
         "rid": row.rid,
         KEY: row.key,

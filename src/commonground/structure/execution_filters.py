@@ -158,8 +158,8 @@ def _checked(condition: Condition) -> Condition:
         raise InvalidInput("A filter cannot hold NUL.")
     if operator == "~" and not isinstance(value, str):
         return _checked(Condition(field, condition.key, operator, str(value)))
-    if field in {"metrics", "lowest", "highest"} and (isinstance(value, (bool, str)) or value is None):
-        raise InvalidInput(f"A metric is compared with a number, not with {value!r}.", todo=_TODO)
+    if field in {"metrics", "lowest", "highest"}:
+        return Condition(field, condition.key, operator, _number(value))
     if field == "scratch" and not isinstance(value, bool):
         raise InvalidInput("scratch is true or false.", todo="For example: scratch = false")
     if field == "started":
@@ -171,6 +171,15 @@ def _checked(condition: Condition) -> Condition:
     if operator in {"<", "<=", ">", ">="} and (value is None or isinstance(value, bool)):
         raise InvalidInput(f"{value!r} is neither less nor greater than anything.", todo=_TODO)
     return condition
+
+
+def _number(value: Value) -> float:
+    if isinstance(value, bool | str) or value is None:
+        raise InvalidInput(f"A metric is compared with a number, not with {value!r}.", todo=_TODO)
+    try:
+        return float(value)
+    except OverflowError:
+        raise InvalidInput("A metric is compared with a number, and no metric is as large.", todo=_TODO) from None
 
 
 def _instant(value: Value) -> int:

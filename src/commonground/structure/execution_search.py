@@ -8,6 +8,7 @@ An order by a metric or parameter shows only executions that have it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +19,13 @@ from commonground.errors import InvalidInput
 from commonground.identity import Rid, read_rid
 from commonground.store.view import View
 from commonground.structure import tables
-from commonground.structure.execution_filters import Condition, Order
+from commonground.structure.execution_filters import Condition, Order, Value
 from commonground.structure.names import name_key
 from commonground.structure.parameters import store_form
 from commonground.structure.tables import execution, metric_last, param
 
 FEW = 3_000
+_DIGITS_OF_63_BITS = 19
 _COLUMNS = {"metrics": "value", "lowest": "lowest", "highest": "highest"}
 
 
@@ -106,10 +108,10 @@ def _test(view: View, condition: Condition) -> _Test:
     if field in _COLUMNS:
         column = metric_last.c[_COLUMNS[field]]
         own = metric_last.c.key == condition.key
-        if isinstance(value, float) and value != value:  # noqa: PLR0124 - only NaN differs from itself
+        if isinstance(value, float) and math.isnan(value):
             flagged = metric_last.c.flag == 1 if operator == "=" else metric_last.c.flag.is_distinct_from(1)
             return _Test(sa.and_(own, flagged), metric_last)
-        return _Test(sa.and_(own, _compare(column, operator, float(value))), metric_last)  # type: ignore[arg-type]  # a metric's value was read as a number
+        return _Test(sa.and_(own, _compare(column, operator, value)), metric_last)
     if field == "params":
         return _Test(sa.and_(param.c.key == condition.key, _compare_param(operator, value)), param)
     if field == "started":
@@ -125,14 +127,14 @@ def _test(view: View, condition: Condition) -> _Test:
     return _Test(_compare(execution.c[field], operator, str(value)))
 
 
-def _compare_param(operator: str, value: object) -> sa.ColumnElement[bool]:
+def _compare_param(operator: str, value: Value) -> sa.ColumnElement[bool]:
     if value is None:
         return param.c.kind == "none" if operator == "=" else param.c.kind != "none"
     if operator == "~":
         return _compare(param.c.txt, operator, value)
     if isinstance(value, bool):
         return sa.and_(_compare(param.c.num, operator, float(value)), param.c.kind == "bool")
-    stored = store_form("", value)  # type: ignore[arg-type]  # a condition's value is a parameter's
+    stored = store_form("", value)
     if isinstance(value, str):
         if operator == "!=":
             return sa.or_(param.c.txt.is_(None), param.c.txt != stored.txt)
@@ -176,7 +178,7 @@ def _rid(text: str) -> Rid:
     try:
         return read_rid(text)
     except InvalidInput:
-        return int(text) if text.isdecimal() and len(text) < 20 else -1  # noqa: PLR2004 - 63 bits have 19 digits
+        return int(text) if text.isdecimal() and len(text) <= _DIGITS_OF_63_BITS else -1
 
 
 def _is_indexed(test: _Test) -> bool:

@@ -8,7 +8,7 @@ naming it in full. The rid travels with every row; what each column holds is tol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from commonground.structure.column_types import Holds
 from commonground.structure.features import Feature, build_values
 from commonground.structure.frame_columns import ARROW_TYPES, FrameColumn, make_table, show_cells
 from commonground.structure.selectors import Selector, select
+from commonground.structure.versions import Manifest
 
 DEEPEST = 6
 VALUES = pa.schema(
@@ -36,7 +37,7 @@ class TableSource(Protocol):
     """Whatever can give the tables of one state of a dataset."""
 
     @property
-    def manifest(self) -> Any:  # noqa: ANN401 - structure.versions.Manifest
+    def manifest(self) -> Manifest:
         """What the state consists of."""
         ...
 
@@ -337,8 +338,7 @@ def _cells(
 
 
 def _without_gaps(table: pa.Table, chosen: Sequence[str], missing: str) -> pa.Table:
-    whole: Callable[[str], np.ndarray[Any, Any]] = lambda name: table[name].is_valid().to_numpy()  # noqa: E731 - used once below
-    keep = np.logical_and.reduce([whole(name) for name in chosen])
+    keep = np.logical_and.reduce([table[name].is_valid().to_numpy() for name in chosen])
     if missing == "error" and not keep.all():
         raise InvalidInput(
             f"{int((~keep).sum())} entities have no value for {', '.join(chosen)}.",

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, cast
 
 PATIENCE: Final = 30.0
 MOST_OUTPUT: Final = 512 * 1024 * 1024
@@ -121,7 +121,7 @@ def ask(
         except OSError as error:
             raise GitSilent("git is not installed") from error
     with process:
-        answer = _listen(process, time.monotonic() + seconds, most, separators)
+        answer = _listen(cast("IO[bytes]", process.stdout).fileno(), time.monotonic() + seconds, most, separators)
         if not answer.complete:
             process.kill()
     if answer.complete and process.returncode != 0:
@@ -266,11 +266,9 @@ def _in_batches(paths: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-def _listen(process: subprocess.Popen[bytes], deadline: float, most: int, separators: int | None) -> Answer:
+def _listen(source: int, deadline: float, most: int, separators: int | None) -> Answer:
     pieces: list[bytes] = []
     size = seen = 0
-    assert process.stdout is not None  # noqa: S101 - it was asked for as a pipe
-    source = process.stdout.fileno()
     while True:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([source], [], [], left)[0]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -86,10 +87,7 @@ def add_points(
     had = connection.execute(_SUMMARIES, {"execution": execution}).all()
     if all_there_are and sum(row.points for row in had) == len(points):
         return 0
-    rows = [
-        (key, step, at, None if value != value else value, flag_of(value))  # noqa: PLR0124 - only NaN differs from itself
-        for key, step, at, value in points
-    ]
+    rows = [(key, step, at, None if math.isnan(value) else value, flag_of(value)) for key, step, at, value in points]
     if had:
         added = _insert_or_ignore(connection, execution, rows)
     else:
@@ -148,21 +146,21 @@ def _merge(known: Mapping[str, MetricSummary], points: Iterable[Point]) -> dict[
     for key, step, at, value in points:
         if key not in last or (step, at) >= last[key][:2]:
             last[key] = (step, at, value)
-        if value == value:  # noqa: PLR0124 - only NaN differs from itself
+        if not math.isnan(value):
             finite.setdefault(key, []).append(value)
         count[key] = count.get(key, 0) + 1
     merged = {}
-    for key, (step, at, value) in last.items():
+    for key, point in last.items():
+        newest = point
         numbers = finite.get(key, [])
         before = known.get(key)
         points_before = 0
         if before is not None:
             numbers = [*numbers, *(bound for bound in (before.lowest, before.highest) if bound is not None)]
             points_before = before.points
-            if (before.step, before.at) > (step, at):
-                step, at, value = before.step, before.at, before.value  # noqa: PLW2901 - the older one is the last
+            newest = max(newest, (before.step, before.at, before.value), key=itemgetter(0, 1))
         merged[key] = MetricSummary(
-            key, step, at, value, min(numbers, default=None), max(numbers, default=None), points_before + count[key]
+            key, *newest, min(numbers, default=None), max(numbers, default=None), points_before + count[key]
         )
     return merged
 

@@ -26,6 +26,7 @@ import sqlalchemy as sa
 
 from commonground.errors import InvalidInput
 from commonground.identity import Rid
+from commonground.plain import Plain
 from commonground.store.bulk import insert_rows
 from commonground.store.portions import portions
 from commonground.store.view import View
@@ -34,9 +35,9 @@ from commonground.structure.tables import param
 EXACT = 1 << 53
 LONGEST_KEY = 250
 LONGEST_TEXT = 500
+DEEPEST = 20
+"""What is nested deeper is a mistake, or a circle."""
 SEEDS = ("seed", "random_state", "random_seed", "rng_seed", "data_seed", "global_seed")
-
-Plain = None | bool | int | float | str | list[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +171,20 @@ def _key_fault(key: str, flat: Mapping[str, Plain]) -> str | None:
         return f"{key[:40]!r}: a name has 1 to {LONGEST_KEY} characters"
     if key in flat:
         return f"{key}: comes twice"
-    bad = [character for character in key if ord(character) < 32 or 0xD800 <= ord(character) < 0xE000]  # noqa: PLR2004 - control characters, surrogates
+    bad = [character for character in key if character < " " or _is_half(character)]
     return f"{key!r}: a name has no control characters" if bad else None
 
 
-def _plain(value: Any, depth: int) -> Any:  # noqa: ANN401 - it decides what it is
+def _is_half(character: str) -> bool:
+    """Whether it is half of a pair of surrogates, which no encoding has."""
+    return "\ud800" <= character < "\ue000"
+
+
+def _plain(value: object, depth: int) -> Plain:
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, str):
-        if "\0" in value or any(0xD800 <= ord(character) < 0xE000 for character in value):  # noqa: PLR2004 - surrogates
+        if "\0" in value or any(map(_is_half, value)):
             raise ValueError("the text holds NUL or half a character")
         return str(value)
     if value is None or isinstance(value, (bool, int)):
@@ -187,7 +193,7 @@ def _plain(value: Any, depth: int) -> Any:  # noqa: ANN401 - it decides what it 
         return float(value)
     if isinstance(value, PurePath):
         return str(value)
-    if depth > 20:  # noqa: PLR2004 - deeper is a mistake, or a circle
+    if depth > DEEPEST:
         raise ValueError("it is nested too deeply")
     if isinstance(value, (list, tuple)):
         return [_inner(part, depth + 1) for part in value]
@@ -200,7 +206,7 @@ def _plain(value: Any, depth: int) -> Any:  # noqa: ANN401 - it decides what it 
     raise ValueError(f"a {type(value).__module__}.{type(value).__qualname__} is not a plain value")
 
 
-def _inner(value: Any, depth: int) -> Any:  # noqa: ANN401 - as above
+def _inner(value: object, depth: int) -> Plain:
     plain = _plain(value, depth)
     # JSON has no word for these, and two engines would each choose another.
     return repr(plain) if isinstance(plain, float) and not math.isfinite(plain) else plain

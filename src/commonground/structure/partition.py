@@ -33,6 +33,7 @@ IntArray = npt.NDArray[np.int64]
 Labels = Sequence[object] | npt.NDArray[np.generic]
 
 TOLERANCE = 1e-9
+FEWEST_PARTS = 2
 MOST_PASSES = 10
 MOST_EXCHANGES = 200_000
 """Exchanges of two groups that are tried before what is reached must do."""
@@ -287,7 +288,7 @@ class _Balance:
 
 def _share_faults(shares: Mapping[str, float]) -> list[str]:
     faults = []
-    if len(shares) < 2:  # noqa: PLR2004 - one part is no split
+    if len(shares) < FEWEST_PARTS:
         faults.append("a split has two parts or more")
     if "" in shares:
         faults.append("a part has no name")

@@ -25,6 +25,7 @@ from commonground.late import np, pa, pq
 from commonground.store.blobs import BlobStore
 from commonground.store.bulk import insert_rows
 from commonground.store.canonical import Column, table_digest
+from commonground.store.canonical_words import ColumnType
 from commonground.store.disk_errors import in_words
 from commonground.store.portions import portions
 from commonground.structure import tables
@@ -77,12 +78,12 @@ def read_file(blobs: BlobStore, blob: str, columns: Sequence[str] | None = None)
         return pq.read_table(stream, columns=columns).replace_schema_metadata(None)
 
 
-def measure_rows(table: pa.Table, types: Mapping[str, str], order: Sequence[str]) -> str:
+def measure_rows(table: pa.Table, types: Mapping[str, ColumnType], order: Sequence[str]) -> str:
     """The content digest of rows that were read; `types` by column."""
     return table_digest([_column(name, types[name], table[name]) for name in table.column_names], order)
 
 
-def measure_file(blobs: BlobStore, blob: str, types: Mapping[str, str], order: Sequence[str]) -> str:
+def measure_file(blobs: BlobStore, blob: str, types: Mapping[str, ColumnType], order: Sequence[str]) -> str:
     """The digest of a part as its file has it: rows and nonce; empty if the file has no nonce."""
     with blobs.open_verified(blob) as stream:
         file = pq.ParquetFile(stream)
@@ -146,8 +147,8 @@ def _mask(column: Column) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
     return None if column.missing is None else np.asarray(column.missing, dtype=np.bool_)
 
 
-def _column(name: str, kind: str, cells: pa.ChunkedArray) -> Column:
+def _column(name: str, kind: ColumnType, cells: pa.ChunkedArray) -> Column:
     if kind == "text":
         return Column(name, "text", cells.to_pylist())
     missing = cells.is_null().to_numpy()
-    return Column(name, kind, cells.fill_null(0).to_numpy(), missing)  # type: ignore[arg-type]  # `kind` is checked by Column
+    return Column(name, kind, cells.fill_null(0).to_numpy(), missing)

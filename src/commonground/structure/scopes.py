@@ -18,6 +18,7 @@ from commonground.identity import Rid
 from commonground.late import np
 from commonground.store.bulk_reading import read_tuples
 from commonground.store.canonical import Column
+from commonground.store.canonical_words import ColumnType
 from commonground.store.view import View
 from commonground.structure import tables
 from commonground.structure.column_types import Holds
@@ -30,6 +31,9 @@ from commonground.structure.entities import (
     list_types,
 )
 from commonground.structure.features import Feature, FeatureValues, get_feature, read_values
+
+CHEAPER_LOOKED_UP = 500
+"""For more rids than these one scan of their range is cheaper than looking each up."""
 
 Rids: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
@@ -138,7 +142,7 @@ def _select(view: View, table: sa.Table, names: Sequence[str], rids: Rids) -> Se
     """The rows with these rids, the rid first; in no order."""
     columns = [table.c[name] for name in names]
     statement = sa.select(*columns).where(view.visible(table))
-    if len(rids) <= 500:  # noqa: PLR2004 - beyond this one range scan is cheaper than look-ups
+    if len(rids) <= CHEAPER_LOOKED_UP:
         return view.rows(statement.where(table.c.rid.in_(rids.tolist())))
     # A version usually holds most rows of the range, so reading the range and leaving out the rest is cheapest.
     inside = read_tuples(view, statement.where(table.c.rid >= int(rids[0]), table.c.rid <= int(rids[-1])))
@@ -148,7 +152,7 @@ def _select(view: View, table: sa.Table, names: Sequence[str], rids: Rids) -> Se
 
 def _entity_part(view: View, kind: EntityType, number: int, rids: Rids) -> Part:
     names = ["rid", "key", *(column.place for column in kind.columns)]
-    types = ["int", "text", *(column.holds.stored for column in kind.columns)]
+    types: list[ColumnType] = ["int", "text", *(column.holds.stored for column in kind.columns)]
     rows = sorted(_select(view, get_table(view, kind), names, rids), key=itemgetter(0))
     return Part(f"entities/{kind.place}", number, _columns(names, types, rows), ("rid",))
 
@@ -175,7 +179,7 @@ def _value_part(feature: Feature, number: int, values: FeatureValues) -> Part:
         Column("batch", "int", values.batch),
         Column("ordinal", "int", values.ordinal),
         Column("entity", "int", values.entity),
-        Column("value", feature.holds.stored, values.value, values.missing),  # type: ignore[arg-type]  # `stored` is one of its kinds
+        Column("value", feature.holds.stored, values.value, values.missing),
         ints("rater"),
         ints("at"),
         Column("reason", "text", values.reason, values.without_reason),
@@ -188,7 +192,10 @@ def _value_part(feature: Feature, number: int, values: FeatureValues) -> Part:
 
 def _rows_part(view: View, name: str, table: sa.Table, rids: Sequence[Rid], more: Sequence[str]) -> Part:
     names = ["rid", *more]
-    types = ["int", *("int" if isinstance(table.c[column].type, sa.BigInteger) else "text" for column in more)]
+    types: list[ColumnType] = [
+        "int",
+        *("int" if isinstance(table.c[column].type, sa.BigInteger) else "text" for column in more),
+    ]
     found = {row[0]: row for row in _select(view, table, names, np.array(rids, dtype=np.int64))} if rids else {}
     rows = [found.get(rid, (rid, *[None] * len(more))) for rid in rids]
     return Part(name, 0, _columns(names, types, rows), ("rid",))
@@ -219,12 +226,9 @@ def _criteria_part(view: View, scope: Scope) -> Part:
     return Part("criteria", 0, _columns(["dataset", "rule", "reason"], ["int", "text", "text"], told), ("dataset",))
 
 
-def _columns(names: Sequence[str], types: Sequence[str], rows: Sequence[Any]) -> tuple[Column, ...]:
+def _columns(names: Sequence[str], types: Sequence[ColumnType], rows: Sequence[Any]) -> tuple[Column, ...]:
     listed = list(zip(*rows, strict=True)) or [()] * len(names)
-    return tuple(
-        Column(name, kind, list(values))  # type: ignore[arg-type]  # the callers name its kinds
-        for name, kind, values in zip(names, types, listed, strict=True)
-    )
+    return tuple(Column(name, kind, list(values)) for name, kind, values in zip(names, types, listed, strict=True))
 
 
 def _collect(into: set[Rid], part: Part, names: Sequence[str]) -> None:

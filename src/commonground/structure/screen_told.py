@@ -13,7 +13,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from commonground.structure.parameters import SEEDS, Plain, flatten
+from commonground.plain import Plain
+from commonground.structure.parameters import SEEDS, flatten
 from commonground.structure.screen import kinds_in, mark, screen
 
 WITHHELD: Final = "withheld"
@@ -36,15 +37,9 @@ def screen_words(text: str) -> str:
     return screen(text).text
 
 
-def screen_plain(value: Any) -> Any:  # noqa: ANN401 - plain data of any form
-    """Plain data whose texts, names among them, have been through the screen."""
-    if isinstance(value, str):
-        return screen_words(value)
-    if isinstance(value, Mapping):
-        return {screen_words(str(key)): _beside(str(key), inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [screen_plain(inner) for inner in value]
-    return value
+def screen_mapping(told: Mapping[str, Plain]) -> dict[str, Plain]:
+    """Plain data by name, whose texts, names among them, have been through the screen."""
+    return {screen_words(str(key)): _beside(str(key), inner) for key, inner in told.items()}
 
 
 def flatten_screened(params: Mapping[str, Any]) -> tuple[dict[str, Plain], dict[str, str]]:
@@ -99,7 +94,7 @@ def _anything(params: Mapping[str, Plain]) -> bool:
     return bool(screen("\n".join(lines)).removed)
 
 
-def _beside(key: str, value: Any) -> Any:  # noqa: ANN401 - plain data of any form
+def _beside(key: str, value: Plain) -> Plain:
     """The value of something with this name, whole, without a part of it, or not at all."""
     if _is_secret(key) and not _is_harmless(value):
         return mark("secret")
@@ -113,7 +108,17 @@ def _beside(key: str, value: Any) -> Any:  # noqa: ANN401 - plain data of any fo
         if alone.removed:
             return alone.text
         return mark(kind) if (kind := _kind_beside(key, value)) else value
-    return screen_plain(value)
+    return _screened(value)
+
+
+def _screened(value: Plain) -> Plain:
+    if isinstance(value, str):
+        return screen_words(value)
+    if isinstance(value, Mapping):
+        return screen_mapping(value)
+    if isinstance(value, (list, tuple)):
+        return [_screened(inner) for inner in value]
+    return value
 
 
 def _kind_beside(key: str, text: str) -> str | None:
@@ -132,7 +137,7 @@ def _is_secret(key: str) -> bool:
     return _LAST_NAME.fullmatch(last) is not None or any(_WHOLE_NAME.fullmatch(part) for part in before)
 
 
-def _is_harmless(value: Any) -> bool:  # noqa: ANN401 - plain data of any form
+def _is_harmless(value: Plain) -> bool:
     if value is None or isinstance(value, (bool, float)):
         return True
     return _HARMLESS.fullmatch(str(value)) is not None or value in ([], {})

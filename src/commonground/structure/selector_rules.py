@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from commonground.errors import InvalidInput
 from commonground.identity import MAX_RID, Rid, read_rid, show_rid
@@ -107,34 +107,19 @@ class Selector:
                 raise InvalidInput("This is not a selector: it is not JSON.") from error
         if not isinstance(given, Mapping) or not isinstance(given.get("rule"), str):
             raise InvalidInput("This is not a selector: it names no rule.")
-        options = {name: value for name, value in given.items() if name != "rule" and value is not None}
+        options: dict[str, Any] = {name: value for name, value in given.items() if name != "rule" and value is not None}
         unknown = sorted(options.keys() - set(_OPTION.values()))
         if unknown:
             raise InvalidInput(f"This is not a selector: {', '.join(map(repr, unknown))} means nothing in it.")
         for name in options.keys() & {"person", "execution"}:
             options[name] = read_rid(str(options[name]))
         if "fallback" in options:
-            options["fallback"] = cls.from_json(cast("Mapping[str, object]", options["fallback"]))
-        return cls(cast("Rule", given["rule"]), **options)  # type: ignore[arg-type]  # the class checks each
+            options["fallback"] = cls.from_json(options["fallback"])
+        return cls(cast("Rule", given["rule"]), **options)
 
     def describe(self, name_of: Callable[[Rid], str] = show_rid) -> str:
         """The rule as a sentence; `name_of` turns the id of a person or an execution into words."""
-        return f"For each entity {self._clause(name_of)}."
-
-    def _clause(self, name_of: Callable[[Rid], str]) -> str:
-        if self.rule in _TIES:
-            what = "the most frequent value" if self.rule == "majority" else "the median"
-            return f"{what} of its readers, each counted once ({_TIES[self.rule][str(self.ties)]})"
-        if self.rule == "by_author":
-            return f"the newest value by {name_of(cast('Rid', self.person))}"
-        if self.rule == "by_execution":
-            return f"the newest value made by execution {name_of(cast('Rid', self.execution))}"
-        if self.rule == "adjudicated":
-            rest = self.fallback
-            return "the adjudicated value" + (
-                "; an entity without one is left out" if rest is None else f", else {rest._clause(name_of)}"  # noqa: SLF001 - its own kind
-            )
-        return "the newest value"
+        return f"For each entity {_clause(self, name_of)}."
 
 
 def newest() -> Selector:
@@ -169,3 +154,19 @@ def adjudicated(fallback: Selector | None = None) -> Selector:
 
 def _is_rid(given: object) -> bool:
     return isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= MAX_RID
+
+
+def _clause(selector: Selector, name_of: Callable[[Rid], str]) -> str:
+    if selector.rule in _TIES:
+        what = "the most frequent value" if selector.rule == "majority" else "the median"
+        return f"{what} of its readers, each counted once ({_TIES[selector.rule][str(selector.ties)]})"
+    if selector.rule == "by_author":
+        return f"the newest value by {name_of(cast('Rid', selector.person))}"
+    if selector.rule == "by_execution":
+        return f"the newest value made by execution {name_of(cast('Rid', selector.execution))}"
+    if selector.rule == "adjudicated":
+        rest = selector.fallback
+        return "the adjudicated value" + (
+            "; an entity without one is left out" if rest is None else f", else {_clause(rest, name_of)}"
+        )
+    return "the newest value"

@@ -275,7 +275,7 @@ def _codes(value: AnyArray) -> AnyArray:
 def _blank(value: AnyArray) -> BoolArray:
     """Where there is a NaN or a None."""
     if value.dtype.kind == "O":
-        return np.array([one is None or one != one for one in value.tolist()], np.bool_)  # noqa: PLR0124 - only NaN differs from itself
+        return np.array([one is None for one in value.tolist()], np.bool_) | np.not_equal(value, value)
     return np.isnan(value) if value.dtype.kind == "f" else np.zeros(len(value), np.bool_)
 
 

@@ -5,10 +5,8 @@ A run must not be held back because a file name, an argument or the message of a
 
 from __future__ import annotations
 
-from typing import Any
 
-
-def storable(value: Any) -> Any:  # noqa: ANN401 - plain data of any shape
+def storable(value: object) -> object:
     """Plain data with all text in it, keys included, as it can be stored; what can be stored stays as it is."""
     if type(value) is str:
         return storable_text(value)

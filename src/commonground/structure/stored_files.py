@@ -23,6 +23,7 @@ from commonground.structure.parts import measure_file
 from commonground.structure.versions import PartFile, list_types, load_manifest
 
 ANY_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+_DIGITS_OF_A_DIGEST = 64
 _STREAM = {"stream_results": True, "yield_per": 2000}
 
 
@@ -108,5 +109,5 @@ def _others() -> list[sa.Table]:
 
 def _digests_in(row: Iterable[str | None]) -> Iterator[str]:
     for text in row:
-        if text and len(text) >= 64:  # noqa: PLR2004 - the length of a digest
+        if text and len(text) >= _DIGITS_OF_A_DIGEST:
             yield from ANY_DIGEST.findall(text)

@@ -30,6 +30,7 @@ from commonground.identity import show_rid
 from commonground.late import pa
 from commonground.store.blobs import BlobStore
 from commonground.store.canonical import Column, table_digest
+from commonground.store.canonical_words import ColumnType
 from commonground.store.changes import canonical_json
 from commonground.store.faults import point
 from commonground.store.view import View
@@ -195,7 +196,7 @@ def measure_files(blobs: BlobStore, manifest: Manifest) -> Manifest:
     return _with_digests(manifest, measured)
 
 
-def list_types(table: Mapping[str, Any]) -> dict[str, str]:
+def list_types(table: Mapping[str, Any]) -> dict[str, ColumnType]:
     """The types of the columns of a table's entry."""
     return {column["name"]: column["type"] for column in table["columns"]}
 

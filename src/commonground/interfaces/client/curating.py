@@ -136,13 +136,13 @@ class Entities:
             "type add", why=why, name=name, columns=columns, key_label=key_label, description=description
         )
 
-    def extend(self, type: str, columns: Sequence[dict[str, Any]], *, why: str | None = None) -> Committed:  # noqa: A002 - the word at every door
+    def extend(self, type: str, columns: Sequence[dict[str, Any]], *, why: str | None = None) -> Committed:
         """Add columns to an entity type."""
         return self._session.write("type extend", why=why, type=type, columns=columns)
 
     def upsert(
         self,
-        type: str,  # noqa: A002 - the word at every door
+        type: str,
         keys: Sequence[str],
         columns: Mapping[str, Sequence[Any]],
         *,
@@ -151,13 +151,13 @@ class Entities:
         """Bring entities in by natural key: new ones are added, changed ones get a new state."""
         return self._session.write("entity upsert", why=why, type=type, keys=keys, columns=columns)
 
-    def merge(self, type: str, *, duplicate: str, into: str, why: str | None = None) -> Committed:  # noqa: A002 - the word at every door
+    def merge(self, type: str, *, duplicate: str, into: str, why: str | None = None) -> Committed:
         """Merge a duplicate into the entity it duplicates."""
         return self._session.write("entity merge", why=why, type=type, duplicate=duplicate, into=into)
 
     def withdraw(
         self,
-        type: str,  # noqa: A002 - the word at every door
+        type: str,
         keys: Sequence[str],
         *,
         reason: str,
@@ -171,7 +171,7 @@ class Entities:
         self,
         path: str | Path,
         *,
-        type: str,  # noqa: A002 - the word at every door
+        type: str,
         key: str,
         links: Mapping[str, str] | Sequence[str] = (),
         terms: Mapping[str, str] | None = None,
@@ -203,7 +203,7 @@ class Entities:
         folder: str | Path,
         *,
         match: str,
-        type: str,  # noqa: A002 - the word at every door
+        type: str,
         column: str = "picture",
         key: str | None = None,
         why: str | None = None,
@@ -220,7 +220,7 @@ class Features:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def list(self, type: str | None = None) -> list[Feature]:  # noqa: A002 - the word at every door
+    def list(self, type: str | None = None) -> list[Feature]:
         """All features, or those of an entity type."""
         found: list[Feature] = self._session.read("feature list", type=type)
         return found
@@ -229,7 +229,7 @@ class Features:
         self,
         name: str,
         *,
-        type: str,  # noqa: A002 - the word at every door
+        type: str,
         holds: str = "real",
         vocabulary: str | None = None,
         lowest: float | None = None,
@@ -310,7 +310,7 @@ class Features:
         path: str | Path,
         *,
         entity: str,
-        type: str,  # noqa: A002 - the word at every door
+        type: str,
         rater: str,
         values: Sequence[str] | None = None,
         slot_scope: str | None = None,

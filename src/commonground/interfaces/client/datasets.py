@@ -41,7 +41,7 @@ class Datasets:
         self,
         name: str,
         *,
-        type: str | None = None,  # noqa: A002 - the word at every door
+        type: str | None = None,
         keys: Sequence[str] | None = None,
         members: Sequence[Rid] | np.ndarray[Any, Any] | None = None,
         features: Sequence[str] = (),
@@ -70,7 +70,7 @@ class Datasets:
         self,
         dataset: str,
         *,
-        type: str | None = None,  # noqa: A002 - the word at every door
+        type: str | None = None,
         keys: Sequence[str] | None = None,
         members: Sequence[Rid] | np.ndarray[Any, Any] | None = None,
         features: Sequence[str] = (),
@@ -95,7 +95,7 @@ class Datasets:
         self,
         dataset: str,
         *,
-        type: str,  # noqa: A002 - the word at every door
+        type: str,
         keys: Sequence[str] | None = None,
         members: Sequence[Rid] | np.ndarray[Any, Any] | None = None,
         why: str | None = None,

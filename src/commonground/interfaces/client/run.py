@@ -277,7 +277,7 @@ class Run:
 
     def annotate(
         self,
-        type: str,  # noqa: A002 - the word at every door
+        type: str,
         feature: str,
         values: Mapping[Any, Any] | Any,  # noqa: ANN401 - also a table with rid and value
         *,

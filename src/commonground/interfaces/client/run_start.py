@@ -26,13 +26,14 @@ from commonground.operations.executions import start_plan, used_edge
 from commonground.operations.inputs import Pin
 from commonground.operations.plans import Plan
 from commonground.operations.session import Session
+from commonground.plain import Plain
 from commonground.store.processes import host_name
 from commonground.structure.execution_states import Status
 from commonground.structure.names import clean_name
-from commonground.structure.parameters import Plain, as_rows, find_seeds
+from commonground.structure.parameters import as_rows, find_seeds
 from commonground.structure.screen import kinds_in
-from commonground.structure.screen_told import WITHHELD, flatten_screened, screen_plain, screen_words
-from commonground.structure.storable_text import storable
+from commonground.structure.screen_told import WITHHELD, flatten_screened, screen_mapping, screen_words
+from commonground.structure.storable_text import storable_text
 
 PATIENCE_S = 60
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -121,7 +122,7 @@ def _screened(asked: Asked) -> Asked:
     name = screen_words(asked.name) if asked.name else asked.name
     told = {"intent": kinds_in(intent or "")} if intent != asked.intent else {}
     told |= {"name": kinds_in(name or "")} if name != asked.name else {}
-    return replace(asked, intent=intent, name=name, details=_with_withheld(screen_plain(asked.details), told))
+    return replace(asked, intent=intent, name=name, details=_with_withheld(screen_mapping(asked.details), told))
 
 
 def _with_withheld(details: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
@@ -254,7 +255,7 @@ def _start(
         "started_at": now,
         "ended_at": now if problem else None,
     }
-    why = storable(asked.intent)
+    why = asked.intent if asked.intent is None else storable_text(asked.intent)
     folder, files, writer = _begin_spool(session, spools, rid, captured)
     edges = session.ground.mint.many(len(pins)) if pins else range(0)
     plan = start_plan(

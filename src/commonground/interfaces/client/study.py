@@ -35,9 +35,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def open(  # noqa: A001 - `cg.open` is what people type
-    folder: str | Path = ".", *, person: str | None = None
-) -> Study:
+def open(folder: str | Path = ".", *, person: str | None = None) -> Study:  # noqa: A001 - `cg.open` is what people type
     """Open the study in a folder, or in the nearest folder above it; raises NotFound if there is none.
 
     Code that is run again lies in a folder of its own: there a relative folder means the study of the reproduction.
