@@ -143,6 +143,32 @@ def test_words_with_readers_or_values_of_theirs_go(session: Session, tmp_path: P
     assert verify(session.ground, full=True).intact
 
 
+@pytest.mark.parametrize(
+    ("holds", "theirs", "others", "read"),
+    [
+        ("real", 3.0, 4.0, "3"),
+        ("bool", True, False, "yes"),
+        ("instant", "2024-03-05T10:00:00Z", "2024-03-06T10:00:00Z", "2024-03-05T10:00:00Z"),
+        ("term", "cavitary", "solid", "cavitary"),
+        ("link", "ward 7", "ward 8", "ward 7"),
+    ],
+)
+def test_words_with_a_value_of_theirs_go_whatever_it_is(
+    session: Session, holds: str, theirs: object, others: object, read: str
+) -> None:
+    """A value that something else was read for is known by how it was read, not by how it is stored."""
+    session.write("vocabulary add", name="Texture", terms=["solid", "cavitary"])
+    session.write("type add", name="Ward")
+    session.write("entity upsert", type="Ward", keys=["ward 7", "ward 8"], columns={})
+    target = {"term": "Texture", "link": "Ward"}.get(holds)
+    session.write("type add", name="Patient", columns=[{"name": "it", "holds": holds, "target": target}])
+    session.write("entity upsert", type="Patient", keys=["p1", "p2"], columns={"it": [theirs, others]})
+    session.write("retype", what="Patient.it", to="text", maps={read: "one"})
+    assert words_of(session, "retype") != [None]
+    session.write("erase", type="Patient", key="p1", basis="withdrawn consent")
+    assert words_of(session, "retype") == [None]
+
+
 def test_terms_are_words_of_the_study_and_stay(session: Session) -> None:
     """A term that only an erased row used stays in the vocabulary and in the terms of a released version."""
     session.write("vocabulary add", name="texture", terms=["solid", "cavitary"])

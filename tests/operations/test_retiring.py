@@ -95,6 +95,34 @@ def test_a_retirement_is_undone_like_any_change(study: Session) -> None:
     assert [one.name for one in study.read("find", words=["grade"]).found] == ["Nodule.grade"]
 
 
+@pytest.mark.parametrize("back", [True, False])
+def test_a_retired_column_says_what_it_said_however_it_comes_back(study: Session, back: bool) -> None:
+    """Brought back or its retirement undone, also if entities got new states and another column was retired."""
+    done = study.write("retire", what="Nodule.shape")
+    study.write("entity upsert", type="Nodule", keys=["n2"], columns={"size": [2.0]})
+    other = study.write("retire", what="Nodule.size")
+    study.write("type extend", type="Nodule", columns=[{"name": "side", "holds": "text"}])
+    study.write("entity upsert", type="Nodule", keys=["n2"], columns={"side": ["left"]})
+    for what, change in (("Nodule.size", other.change), ("Nodule.shape", done.change)):
+        assert change is not None
+        if back:
+            study.write("retire", what=what, back=True)
+        else:
+            study.write("revert", change=change.id)
+    found = frame(study, "nodules@dev")
+    assert (found["shape"], found["size"], found["side"]) == (["round", "oval"], [4.0, 2.0], [None, "left"])
+    assert verify(study.ground, full=True).intact
+
+
+def test_a_new_type_that_is_undone_leaves_what_did_not_convert(study: Session) -> None:
+    """A value that was left empty is there again, although its entity got a new state in between."""
+    done = study.write("retype", what="Nodule.shape", to="int", drop_bad=True)
+    assert done.change is not None
+    study.write("entity upsert", type="Nodule", keys=["n2"], columns={"size": [2.0]})
+    study.write("revert", change=done.change.id)
+    assert frame(study, "nodules@dev")["shape"] == ["round", "oval"]
+
+
 def test_what_was_planned_before_is_refused(study: Session) -> None:
     """Values that were planned before the retirement, and a retirement planned before a dataset named the feature."""
     before = study.plan("feature annotate", feature="grade", keys=["n1"], values=[3])

@@ -74,12 +74,15 @@ def test_a_retyped_column_is_a_new_one_and_old_states_stay(session: Session) -> 
 
 
 def test_what_does_not_convert_may_be_mapped_or_left_empty(session: Session) -> None:
-    """A mapping is read in place of a value, the rest is dropped only if that is said, and both are on record."""
+    """A mapping is read in place of a value, the rest is dropped only if that is said, and both are on record.
+
+    What was said for a value that nobody has is not.
+    """
     declare(session)
     with pytest.raises(InvalidInput) as caught:
         session.plan("retype", what="Patient.age", to="int", maps={"47.5": "48"})
     assert len(caught.value.faults) == 1
-    done = session.write("retype", what="Patient.age", to="int", maps={"47.5": "48"}, drop_bad=True)
+    done = session.write("retype", what="Patient.age", to="int", maps={"47.5": "48", "48.0": "48"}, drop_bad=True)
     assert column(session, "patients@dev", "age") == [61, 48, None]
     assert done.change is not None
     assert done.plan.args["maps"] == {"47.5": "48"}

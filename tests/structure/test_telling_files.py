@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import unicodedata
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from commonground.structure.entities import clean_key
 from commonground.structure.telling_files import may_stand_in
 
 
-def parquet(**columns: list[Any]) -> bytes:
+def parquet(**columns: Any) -> bytes:
     """The bytes of a Parquet file."""
     file = io.BytesIO()
     pq.write_table(pa.table(columns), file)
@@ -39,6 +40,10 @@ def parquet(**columns: list[Any]) -> bytes:
         ("a.csv", "id;age\nÅsa;61\n".encode("cp1252"), "p2", False),
         ("a.csv", "id,age\n佐藤,61\n".encode("iso2022_jp"), "佐藤", True),
         ("a.csv", b"id,age\np1,61\n", "佐藤", False),
+        ("a.csv", b'id,age\na""b,61\n', 'a""b', True),
+        ("a.csv", "id,age\np2,61\n".encode("utf-32"), "p2", True),
+        ("a.csv", "id,age\np1,61\n".encode("utf-32"), "p2", False),
+        ("a.csv", "id,age\np2,61\n".encode("cp037"), "p2", True),
         ("a.csv", b"\x00\x01\x02", "p2", True),
         ("a.xlsx", b"PK\x03\x04", "p2", True),
         ("a.parquet", b"PAR1 and nothing", "p2", True),
@@ -50,6 +55,10 @@ def parquet(**columns: list[Any]) -> bytes:
         ("a.parquet", parquet(id=[1, 71]), "7", False),
         ("a.parquet", parquet(id=["p1"], note=[["seen with p2"]]), "p2", True),
         ("a.parquet", parquet(id=[b"p2"]), "p2", True),
+        ("a.parquet", parquet(id=pa.array([1709632800000000], pa.timestamp("us"))), "2024-03-05T10:00:00", True),
+        ("a.parquet", parquet(id=pa.array([1709632800000000], pa.timestamp("us"))), "2024-03-05T10:00:01", False),
+        ("a.parquet", parquet(id=[Decimal("1.50")]), "1.5", True),
+        ("a.parquet", parquet(id=[True]), "true", True),
     ],
 )
 def test_a_key_is_found_in_any_form(name: str, content: bytes, key: str, stands: bool) -> None:

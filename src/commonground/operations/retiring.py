@@ -58,21 +58,12 @@ def plan_retire(on: Reading, *, what: str, back: bool = False) -> Plan:
 
 def _plan_back(on: Reading, what: str) -> Plan:
     one, retired = _find_retired(on, what)
-    column = one.kind == COLUMN
-    changed = _kept_cells(on, one, retired) if column else []
-    naming_it = [] if column else _named_before(on.view, one.rid, retired)
+    naming_it = [] if one.kind == COLUMN else _named_before(on.view, one.rid, retired)
     datasets = naming.name_things(on.view, [row.dataset for row in naming_it])
     return Plan(
         id=on.mint()[0],
         verb="retire",
-        args={
-            "kind": one.kind,
-            "rid": one.rid,
-            "back": True,
-            "named by": [row.rid for row in naming_it],
-            "place": entities.get_type(on.view, one.holder or 0).place if column else None,
-            "changed": len(changed),
-        },
+        args={"kind": one.kind, "rid": one.rid, "back": True, "named by": [row.rid for row in naming_it]},
         at=on.view.change,
         anchors=(_anchor(one), *datasets),
         reads=(_anchor(one), *datasets),
@@ -80,7 +71,6 @@ def _plan_back(on: Reading, what: str) -> Plan:
             "brings back": one.full_name,
             **({"comes back to the datasets": sorted(named.name for named in datasets.values())} if datasets else {}),
         },
-        payload={"changed": changed},
     )
 
 
@@ -100,8 +90,6 @@ def apply_retire(tx: Transaction, plan: Plan) -> None:
         _live_again(tx, tables.dataset_feature, one)
     if feature:
         text_index.put(tx.connection, [Document(rid, Kind.FEATURE, row["name"], row["description"] or "")])
-    else:
-        entities.change_entities(tx, args["place"], plan.payload["changed"])
 
 
 def _live_again(tx: Transaction, table: sa.Table, rid: Rid) -> dict[str, Any]:
@@ -114,26 +102,6 @@ def _live_again(tx: Transaction, table: sa.Table, rid: Rid) -> dict[str, Any]:
     told = {name: row[name] for name in names}
     tx.insert(table, [told])
     return told
-
-
-def _kept_cells(on: Reading, one: SchemaThing, retired: int) -> list[dict[str, Any]]:
-    """The living entities whose state was written while a column was retired, with what stood there before."""
-    with on.ground.view(retired - 1) as then:
-        before = entities.list_entities(then, entities.get_type(then, one.holder or 0))
-        column = next(
-            one_column for one_column in entities.get_type(then, one.holder or 0).columns if one_column.rid == one.rid
-        )
-    stood = {rid: cell for rid, cell in zip(before["rid"], before[column.place], strict=True) if cell is not None}
-    kind = entities.get_type(on.view, one.holder or 0)
-    table = entities.get_table(on.view, kind)
-    empty = on.view.rows(sa.select(table.c.rid).where(on.view.visible(table), table.c[column.place].is_(None)))
-    wanted = {row.rid for row in empty} & stood.keys()
-    listed = entities.list_entities(on.view, kind)
-    return [
-        {**{name: cells[place] for name, cells in listed.items()}, column.place: stood[rid]}
-        for place, rid in enumerate(listed["rid"])
-        if rid in wanted
-    ]
 
 
 def _named_before(view: View, feature: Rid, retired: int) -> Sequence[sa.Row[Any]]:

@@ -64,7 +64,7 @@ def plan_retype(
             "place": kind.place,
             "retires": column.rid,
             "column": row,
-            "maps": len(told) if column.sensitive else told,
+            "maps": len(done.used) if column.sensitive else done.used,
             "changed": len(changed),
         },
         at=on.view.change,

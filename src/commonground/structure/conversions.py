@@ -30,6 +30,8 @@ class Converted:
     """The stored form of each; None where there was nothing, or where it does not convert."""
     bad: dict[str, tuple[str, list[int]]]
     """What does not convert, as people read it: why, and the rows."""
+    used: dict[str, str | None]
+    """What was read in the place of which value; what was said for values that are not there is left out."""
 
 
 def spell(holds: Holds, value: Cell, names: Mapping[int, str] | None = None) -> str:
@@ -75,7 +77,8 @@ def convert(
             stored.append(None)
         else:
             stored.append(result)
-    return Converted(stored, bad)
+    read = {spell(old, value, names) for value in done}
+    return Converted(stored, bad, {text: new for text, new in told.items() if text in read})
 
 
 def _one(

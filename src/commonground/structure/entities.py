@@ -20,6 +20,7 @@ from commonground.identity import Kind, Rid
 from commonground.late import np
 from commonground.store import tables
 from commonground.store.bulk_reading import read_tuples
+from commonground.store.portions import portions
 from commonground.store.schema import Field, payload
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
@@ -162,9 +163,8 @@ def find_keys(view: View, kind: EntityType, keys: Sequence[str]) -> dict[str, Ri
     if len(wanted) > CHEAPER_SCANNED:
         found = {row.key: row.rid for row in view.rows(living.where(table.c.key.is_not(None)))}
     else:
-        for start in range(0, len(wanted), 500):
-            rows = view.rows(living.where(table.c.key.in_(wanted[start : start + 500])))
-            found.update((row.key, row.rid) for row in rows)
+        for part in portions(wanted):
+            found.update((row.key, row.rid) for row in view.rows(living.where(table.c.key.in_(part))))
     if any(key not in found for key in wanted):
         merged = list_merged_keys(view, kind)
         found = {key: rid for key, (rid, _) in merged.items()} | found
@@ -233,8 +233,7 @@ def _rows(view: View, kind: EntityType, names: Sequence[str], rids: Sequence[Rid
     statement = sa.select(*(table.c[name] for name in names)).where(view.visible(table)).order_by(table.c.rid)
     if rids is None:
         return read_tuples(view, statement)
-    parts = [list(rids[start : start + 500]) for start in range(0, len(rids), 500)]
-    return (row for part in parts for row in view.rows(statement.where(table.c.rid.in_(part))))
+    return (row for part in portions(rids) for row in view.rows(statement.where(table.c.rid.in_(part))))
 
 
 def resolve_alias(view: View, rid: Rid) -> Rid:
@@ -304,9 +303,17 @@ def add_entities(tx: Transaction, kind: Rid, place: str, rows: Sequence[dict[str
 
 
 def change_entities(tx: Transaction, place: str, rows: Sequence[dict[str, Any]]) -> None:
-    """New states of living entities; each row is whole."""
-    if rows:
-        tx.replace(tables.load_one(tx.connection, place), rows)
+    """New states of living entities; each row has all columns of now. What stands in retired ones is taken along."""
+    if not rows:
+        return
+    table = tables.load_one(tx.connection, place)
+    retired = [column.name for column in payload(table) if column.name not in rows[0]]
+    kept: dict[Rid, dict[str, Any]] = {}
+    for portion in portions(row["rid"] for row in rows if retired):
+        living = sa.select(table).where(table.c.until.is_(None), table.c.rid.in_(portion))
+        found = tx.connection.execute(living).mappings()
+        kept.update((row["rid"], {name: row[name] for name in retired}) for row in found)
+    tx.replace(table, [{**kept.get(row["rid"], {}), **row} for row in rows])
 
 
 def retire_column(tx: Transaction, rid: Rid) -> None:

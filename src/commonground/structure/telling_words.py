@@ -18,8 +18,10 @@ from commonground.identity import Rid
 from commonground.store import schema
 from commonground.store.portions import portions
 from commonground.store.view import View
-from commonground.structure import tables
-from commonground.structure.entities import EntityType, get_table
+from commonground.structure.column_types import Holds
+from commonground.structure.conversions import spell
+from commonground.structure.entities import EntityType, get_table, get_type
+from commonground.structure.tables import entity_column, term
 
 DISTINCT = 6
 """A key of so many characters does not stand in other words by chance."""
@@ -61,21 +63,32 @@ def _maps_a_value(view: View, args: Mapping[str, Any], types: Mapping[Rid, tuple
     if not isinstance(maps, Mapping) or not maps or args.get("type") not in types:
         return False
     kind, rids = types[args["type"]]
-    column = tables.entity_column
-    place = view.first(sa.select(column.c.place).where(column.c.rid == args["retires"]))
-    if place is None:
+    column = view.first(sa.select(entity_column).where(entity_column.c.rid == args["retires"]))
+    if column is None:
         return False
     table = get_table(view, kind)
-    cell = table.c[place.place]
-    said = {
-        str(row[0])
+    cell = table.c[column.place]
+    theirs = {
+        row[0]
         for part in portions(sorted(rids))
         for row in view.rows(sa.select(cell).where(table.c.rid.in_(part), cell.is_not(None)).distinct())
-    } & maps.keys()
-    if not said:
+    }
+    if not _spell(view, column, theirs) & maps.keys():
         return False
-    others = view.rows(sa.select(table.c.rid, cell.label("cell")).where(cell.is_not(None)).distinct())
-    return bool(said - {str(row.cell) for row in others if row.rid not in rids})
+    every = view.rows(sa.select(table.c.rid, cell.label("cell")).where(cell.is_not(None)).distinct())
+    return bool(_spell(view, column, theirs - {row.cell for row in every if row.rid not in rids}) & maps.keys())
+
+
+def _spell(view: View, column: sa.Row[Any], cells: set[Any]) -> set[str]:
+    """The words by which values of a column were read, of terms and linked entities any that they ever had."""
+    holds = Holds(column.holds)
+    if holds is Holds.TERM:
+        words = sa.select(term.c.rid, term.c.name).where(term.c.vocabulary == column.target)
+        return {row.name for row in view.rows(words) if row.rid in cells}
+    if holds is Holds.LINK:
+        table = get_table(view, get_type(view, column.target))
+        return {row.key for row in view.rows(sa.select(table.c.rid, table.c.key)) if row.rid in cells}
+    return {spell(holds, cell) for cell in cells}
 
 
 def _texts(value: object) -> Iterator[str]:
