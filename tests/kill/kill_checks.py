@@ -21,8 +21,8 @@ from commonground.store.ground import FOLDER
 from commonground.structure.stored_files import list_file_uses
 
 Order = Callable[..., int]
-RUNS = {"run", "sync"}
-"""The end of a run that was cut off is another than that of one that was not."""
+RUNS = {"run", "sync", "carry"}
+"""Whoever comes next ends what was cut off, and that end is another than that of what was not."""
 WHERE_ERASED = {"erase": "study", "restore": "to"}
 
 
@@ -134,7 +134,8 @@ def look_at_the_end(workload: str, root: Path, states: Mapping[str, Any], acks: 
         found += [f"verify at the end: {fault}" for fault in session.read("verify", full=True).faults]
         if session.role is not Role.OWNER:
             found.append("the study has lost its owner")
-        found += look_at_runs(session, acks) if workload in RUNS else []
+        found += look_at_runs(session, whole=bool(acks) or workload == "carry") if workload in RUNS else []
+        found += look_at_the_carried(root, session) if workload == "carry" else []
     finally:
         session.ground.close()
     if workload == "restore":
@@ -148,19 +149,26 @@ def look_at_the_end(workload: str, root: Path, states: Mapping[str, Any], acks: 
     return found + [f"left over: {path}" for path in root.glob(f"*/{workspaces.PREFIX}*")]
 
 
-def look_at_runs(session: Session, acks: Sequence[int]) -> list[str]:
-    """Each execution has ended, once and with a reason, and the one that ended well has all that it recorded."""
+def look_at_runs(session: Session, *, whole: bool) -> list[str]:
+    """Each execution has ended, once and with a reason; if it is `whole`, one that ended well has all it recorded."""
     found = []
     for one in session.read("execution find"):
         record = session.read("execution get", execution=one.execution.rid)
         if not record.execution.ended or (record.execution.status != "finished" and not record.execution.reason):
             found.append(f"an execution is {record.execution.status}")
-        if acks and record.execution.status == "finished" and record.metrics["auc"].points != 3:
+        if whole and record.execution.status == "finished" and record.metrics["auc"].points != 3:
             found.append("a finished execution has lost metrics")
-        if acks and record.execution.status == "finished":
+        if whole and record.execution.status == "finished":
             outputs = {named.name for _, named in record.outputs}
             found += [] if "model.bin" in outputs else ["a finished execution has lost its output"]
     return found
+
+
+def look_at_the_carried(root: Path, session: Session) -> list[str]:
+    """Every run of the pack is there, those that had ended as they had, and where they ran nothing is left."""
+    states = sorted(str(one.execution.status) for one in session.read("execution find"))
+    found = [] if states == ["finished", "finished", "lost"] else [f"the runs are {states}"]
+    return found + [f"still there: {path.name}" for path in (root / "state").glob("*/*/*/*")]
 
 
 def holding(folder: Path) -> list[str]:

@@ -23,6 +23,7 @@ from commonground.interfaces.client.run import Run
 from commonground.operations import (  # noqa: F401 - a fork of a process that has loaded them need not load them
     agreement,
     assets,
+    carrying,
     collecting,
     completing,
     datasets,
@@ -42,8 +43,7 @@ from commonground.operations import (  # noqa: F401 - a fork of a process that h
 )
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
-from commonground.store import backup, batches, faults, migrations, packs
-from commonground.store.blobs import DirectoryBlobs
+from commonground.store import backup, batches, faults, migrations
 from commonground.store.ground import FOLDER
 from commonground.store.migrations import Step
 from commonground.store.stat_cache import SETTLED_NS
@@ -302,15 +302,34 @@ def check_out(root: Path) -> None:
         session.read("asset check-out", asset="scan", folder=root / "out")
 
 
-def pack(root: Path) -> None:
-    """Files of the study in a pack, and into another store."""
-    path = root / "made.pack"
+def prepare_carrying(root: Path) -> None:
+    """Three runs of a machine that cannot reach the study: two that ended, one that was killed."""
+    fill(root)
+    for plan in ("run.finish:1:kill", "run.start:1:eio,run.finish:1:kill", "run.start:1:eio,spool.append:6:kill"):
+        _in_a_fork(root, plan, tracked)
     with study(root) as session:
-        if not path.exists():
-            (root / ".made.pack.part").unlink(missing_ok=True)
-            wanted = sorted(session.ground.blobs.iterate())
-            packs.write_pack(path, study="s", plans=[{"plan": 7}], blobs=session.ground.blobs, digests=wanted)
-        packs.read_pack(path, DirectoryBlobs(root / "other"))
+        state = root / "state" / "commonground" / "spool" / session.ground.facts["study"]
+        state.parent.mkdir(parents=True)
+        session.ground.spool_folder.rename(state)
+        session.ground.spool_folder.mkdir()
+
+
+def carry(root: Path) -> None:
+    """Pack them there, take them in here, and let go of them there."""
+    path = root / "runs.cgpack"
+    before = os.environ.get("XDG_STATE_HOME")
+    os.environ["XDG_STATE_HOME"] = str(root / "state")
+    try:
+        if not path.exists() and carrying.find_waiting(root):
+            carrying.pack_runs(root, path, by="Tester")
+        with study(root) as session:
+            done = carrying.take_in(session, path)
+        if done.receipt is not None:
+            carrying.let_go(root, Path(done.receipt))
+    finally:
+        os.environ.pop("XDG_STATE_HOME")
+        if before is not None:
+            os.environ["XDG_STATE_HOME"] = before
 
 
 def make(root: Path) -> None:
@@ -346,6 +365,6 @@ WORKLOADS = {
     "run": Workload(fill, (tracked,)),
     "sync": Workload(prepare_delivery, (deliver,)),
     "files": Workload(prepare_files, (add_files, check_out), changes=False),
-    "pack": Workload(fill, (pack,), changes=False),
+    "carry": Workload(prepare_carrying, (carry,), changes=False),
     "init": Workload(lambda root: root.mkdir(exist_ok=True), (make,), changes=False),
 }

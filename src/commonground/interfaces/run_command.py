@@ -27,7 +27,8 @@ from commonground.interfaces.client.capture import capture_command
 from commonground.interfaces.client.progress import Progress
 from commonground.interfaces.client.run_start import OUT_OF_REACH, Asked, Begun, begin, tell
 from commonground.operations import run_spool
-from commonground.operations.delivery import deliver_left, finish, list_unfinished
+from commonground.operations.delivery import deliver_folder, finish
+from commonground.operations.lost import list_unfinished
 from commonground.operations.output_log import OutputLog, log_asset
 from commonground.operations.session import Session
 from commonground.operations.studies import open_study
@@ -244,7 +245,7 @@ def _goes_on(session: Session, begun: Begun, code: int) -> bool:
     begun.writer.close()
     tell(f"Execution {show_rid(begun.execution)} goes on in the background.")
     # The last of them may have ended meanwhile.
-    deliver_left(session, begun.execution, begun.folder)
+    deliver_folder(session, begun.execution, begun.folder)
     return True
 
 

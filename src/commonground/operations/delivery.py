@@ -18,19 +18,20 @@ from typing import Any
 
 from commonground.errors import CommonGroundError, StorageError
 from commonground.identity import Rid, show_rid
-from commonground.operations import forked, run_spool
+from commonground.operations import run_spool
 from commonground.operations.arrays import begin_array, settle, settle_all
-from commonground.operations.lost import LEASE_S, name_process, say_lost
+from commonground.operations.lost import LEASE_S, decide_end, is_still_writing
 from commonground.operations.output_log import cells_asset, log_asset
 from commonground.operations.run_spool import Gathered, RunWriter
 from commonground.operations.session import Session
 from commonground.operations.values import write_values
 from commonground.operations.waiting import has_unfinished_erasure
+from commonground.store import changes, workspaces
 from commonground.store.faults import point
 from commonground.store.processes import ProcessMark, process_alive, this_process
-from commonground.store.spool import SpoolWriter, read
+from commonground.store.spool import read
 from commonground.structure import executions, history, metrics
-from commonground.structure.execution_states import ENDED, Status, is_lost
+from commonground.structure.execution_states import Status, is_lost
 from commonground.structure.tables import execution as execution_table
 
 MICROSECONDS = 1_000_000
@@ -62,8 +63,10 @@ def sync(session: Session) -> list[Delivered]:
         importlib.import_module("commonground.operations.completing").complete_erasures(session.ground)
     for spools in (session.ground.spool_folder, run_spool.away_folder(session.ground.facts["study"])):
         run_spool.sweep(spools)
+        # What a pack was being unpacked into when its program was killed.
+        workspaces.sweep(spools)
         for rid, folder in run_spool.list_folders(spools):
-            done.append(_deliver_folder(session, rid, folder))
+            done.append(deliver_folder(session, rid, folder))
     seen = {one.execution for one in done}
     done += _close_abandoned(session, seen)
     done += [Delivered(rid, str(status), "closed") for rid, status in settle_all(session)]
@@ -86,7 +89,7 @@ def finish(
     """
     final = {"plan": session.ground.mint.one(), **verdict, "why": why}
     try:
-        with _alone(folder, else_write=(writer, final)):
+        with hold_alone(folder, else_write=(writer, final)):
             writer.append_last(run_spool.FINAL, final)
             gathered = run_spool.gather(folder, writer.execution)
             _commit(session, gathered, final, started=started, new=True)
@@ -117,14 +120,18 @@ def show_progress(session: Session, path: Path, execution: Rid, place: tuple[int
     return content.offset, content.last
 
 
-def _deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
+def deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
+    """Deliver the spool of one execution, if nobody writes it any more; what hinders that is told, never raised."""
     try:
-        with _alone(folder):
+        with hold_alone(folder):
             gathered = run_spool.gather(folder, rid)
-            if _still_writing(gathered, session.ground.clock(), folder):
+            if is_still_writing(gathered, session.ground.clock()):
                 return Delivered(rid, "running", "running")
             point("deliver.before")
-            if gathered.final is None and gathered.start is not None and _has_ended(gathered.start):
+            if told := find_delivered(session, gathered):
+                run_spool.remove(folder)
+                return Delivered(rid, told, "delivered")
+            if gathered.final is None and gathered.start is not None and gathered.failed_to_start:
                 deliver_start(session, gathered)
                 run_spool.remove(folder)
                 return Delivered(rid, gathered.start["args"]["execution"]["status"], "delivered")
@@ -133,11 +140,11 @@ def _deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
                     raise _stray(rid)
                 run_spool.remove(folder)
                 return Delivered(rid, None, "cut off before it had begun")
-            if gathered.final is None and (told := _find_end(session, gathered)):
+            if (gathered.final is None or gathered.recovered) and (told := _find_end(session, gathered)):
                 run_spool.remove(folder)
                 return Delivered(rid, told, "delivered")
             gathered.leave_out_damaged()
-            final = _complete(session, gathered, gathered.final or _write_final(session, gathered))
+            final = _complete(session, gathered, gathered.final or _decide(session, gathered))
             _commit(session, gathered, final)
             point("deliver.after")
             run_spool.remove(folder)
@@ -148,6 +155,10 @@ def _deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
         return Delivered(rid, None, "another process has delivered it")
     except OSError as error:
         return Delivered(rid, None, f"The spool cannot be read: {error.strerror}.")
+
+
+def _decide(session: Session, gathered: Gathered) -> dict[str, Any]:
+    return decide_end(gathered, session.ground.mint, by=session.actor.name, now=session.ground.clock())
 
 
 def _complete(session: Session, gathered: Gathered, final: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,15 +177,28 @@ def deliver_start(session: Session, gathered: Gathered) -> None:
         session.commit(plan, told.get("why"), made_at=told.get("made_at"))
 
 
+def find_delivered(session: Session, gathered: Gathered) -> str | None:
+    """How the execution ended, if the very end that its spool tells is on record."""
+    told = gathered.final or (gathered.start if gathered.failed_to_start else None)
+    if told is None:
+        return None
+    with session.ground.database.read() as connection:
+        known = changes.find_plan(connection, told["plan"])
+    if known is None:
+        return None
+    return str(told.get("status") or told["args"]["execution"]["status"])
+
+
 def _find_end(session: Session, gathered: Gathered) -> str | None:
     """How the execution ended, if its end is on record with all that is in this spool.
 
     A power cut may keep that change and lose the last word of the spool, which is not synced before it.
     """
+    last_words = {name: last for name, last in gathered.last.items() if not name.startswith(run_spool.RECOVERED)}
     with session.ground.view() as view:
         for change in history.list_changes(view, gathered.execution):
             told = change.args.get("spool") if change.verb == "execution finish" else None
-            if told is not None and all(last <= told.get(name, 0) for name, last in gathered.last.items()):
+            if told is not None and all(last <= told.get(name, 0) for name, last in last_words.items()):
                 return str(change.args["changes"]["status"])
     return None
 
@@ -185,11 +209,6 @@ def _stray(rid: Rid) -> StorageError:
         todo="Deliver the spool to the study that it belongs to.",
         kept="The spool was left as it is.",
     )
-
-
-def _has_ended(start: Mapping[str, Any]) -> bool:
-    """Whether the start says that the execution failed before it ran."""
-    return Status(start["args"]["execution"]["status"]) in ENDED
 
 
 def _commit(
@@ -203,36 +222,6 @@ def _commit(
     session.commit(gathered.final_plan(final), final.get("why"), made_at=final["ended_at"], new=new)
     if gathered.start is not None and gathered.start.get("array"):
         settle(session, gathered.start["array"]["execution"]["rid"])
-
-
-def deliver_left(session: Session, rid: Rid, folder: Path) -> Delivered:
-    """Deliver the spool of an execution of which this process was the last, if no other takes part any more."""
-    return _deliver_folder(session, rid, folder)
-
-
-def _write_final(session: Session, gathered: Gathered) -> dict[str, Any]:
-    """Decide how an execution ended whose own last word is missing, and write it down before it is delivered."""
-    mark = gathered.owner or next((mark for mark, _ in gathered.processes), None)
-    inner = gathered.closes[-1] if gathered.closes else None
-    final: dict[str, Any] = {
-        "plan": session.ground.mint.one(),
-        "status": str(Status.LOST),
-        "reason": say_lost(gathered),
-        "ended_at": _last_moment(gathered, session),
-        "details": {"recovered_by": session.actor.name, "recovered_at": session.ground.clock()},
-        "log": None,
-        "why": None,
-    }
-    if inner is not None:
-        final |= {"status": inner["status"], "reason": inner.get("reason"), "ended_at": inner["ended_at"]}
-        final["details"]["supervisor"] = f"gone before the end ({name_process(mark)})"
-    final["log"] = log_asset(gathered.folder, gathered.execution, session.ground.mint)
-    final["cells"] = cells_asset(gathered.folder, gathered.execution, session.ground.mint)
-    path = gathered.folder / f"recovered-{os.getpid()}-{final['plan']}{run_spool.SUFFIX}"
-    writer = SpoolWriter(path, execution=gathered.execution)
-    writer.append(run_spool.FINAL, final)
-    writer.close()
-    return final
 
 
 def _close_abandoned(session: Session, seen: set[Rid]) -> list[Delivered]:
@@ -283,43 +272,6 @@ def _close(session: Session, rid: Rid, reason: str) -> Delivered:
     return Delivered(rid, str(Status.LOST), "closed")
 
 
-def _still_writing(gathered: Gathered, now: int, folder: Path) -> bool:
-    """Whether a process that takes part is there, or may be on another machine."""
-    if gathered.final is not None:
-        return False
-    for mark in list_unfinished(gathered):
-        alive = process_alive(mark.pid, mark.start, mark.boot_id, mark.host)
-        if alive or (alive is None and not is_lost(now, _touched(folder), LEASE_S, None)):
-            return True
-    return False
-
-
-def list_unfinished(gathered: Gathered) -> list[ProcessMark]:
-    """The processes that take part and have not said that they are through: writers, the program, daemons."""
-    through = {mark for mark, ended in gathered.processes if ended}
-    taking_part = [mark for mark, _ in gathered.processes]
-    if gathered.program is not None:
-        taking_part.append(gathered.program)
-    if taking_part:
-        taking_part += forked.list_daemons(gathered.folder, taking_part[0])
-    return [mark for mark in dict.fromkeys(taking_part) if mark not in through]
-
-
-def _touched(folder: Path) -> int:
-    try:
-        newest = max(path.stat().st_mtime_ns for path in folder.iterdir())
-    except (OSError, ValueError):
-        return 0
-    return newest // 1000
-
-
-def _last_moment(gathered: Gathered, session: Session) -> int:
-    """The last moment at which something was written, by the clock of the machine that wrote it."""
-    told = [at for _, _, at, _ in gathered.points[-1:]]
-    began = gathered.start["args"]["execution"]["started_at"] if gathered.start else 0
-    return max([*told, _touched(gathered.folder), began], default=0) or session.ground.clock()
-
-
 def _is_known(session: Session, rid: Rid) -> bool:
     with session.ground.view() as view:
         return bool(view.list_rows(execution_table, execution_table.c.rid == rid))
@@ -331,7 +283,7 @@ def process_json() -> str:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path, else_write: tuple[RunWriter, Mapping[str, Any]] | None = None) -> Iterator[None]:
+def hold_alone(folder: Path, else_write: tuple[RunWriter, Mapping[str, Any]] | None = None) -> Iterator[None]:
     """Hold the folder, so that two deliveries of a spool do not cross; without a folder the last record is written."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -2,7 +2,8 @@
 
 Each execution has a folder of its own, named by its rid; in it every process that takes part has a spool file.
 
-    start    the whole plan of the start: plan, at, args, why, files; array (what begins the parent of an array's task)
+    start    the whole plan of the start: plan, at, args, why, files; array (what begins the parent of an array's task);
+             study (its id)
     m        metrics: s (step), a (UTC microseconds), v {key: number}
     p        parameters that came later: rows
     edge     an input that came later: the edge's fields, and files of the folder that belong to it
@@ -42,6 +43,7 @@ from commonground.store.faults import point
 from commonground.store.processes import ProcessMark, this_process
 from commonground.store.spool import SpoolHeader, SpoolWriter, read
 from commonground.store.spool_lines import SpoolRecord
+from commonground.structure.execution_states import ENDED, Status
 from commonground.structure.lineage import USED
 from commonground.structure.metrics import Point
 from commonground.structure.parameters import StoredParam, find_seeds, read_form
@@ -50,6 +52,8 @@ from commonground.structure.screen_told import WITHHELD
 SUFFIX = ".spool"
 OWNER = "run-"
 """How the spool of the process begins that ends the execution."""
+RECOVERED = "recovered-"
+"""How the spool begins in which whoever found an execution without a last word has written how it ended."""
 GONE = ".gone-"
 ROOM = "room"
 ROOM_SIZE = 16 << 10
@@ -148,6 +152,16 @@ class Gathered:
         """Whether nothing at all was recorded: the process was cut off before its first record."""
         told = (self.start, self.final, self.closes, self.params, self.edges, self.said, self.assets, self.facts)
         return not any((*told, self.values, self.points))
+
+    @property
+    def failed_to_start(self) -> bool:
+        """Whether the start says that the execution failed before it ran."""
+        return self.start is not None and Status(self.start["args"]["execution"]["status"]) in ENDED
+
+    @property
+    def recovered(self) -> bool:
+        """Whether its end was not told by itself."""
+        return self.final is not None and "recovered_by" in self.final.get("details", {})
 
     def final_plan(self, final: Mapping[str, Any]) -> Plan:
         """The plan that ends the execution; the same for the same `final`."""
@@ -260,6 +274,15 @@ def list_folders(spools: Path) -> list[tuple[Rid, Path]]:
         with contextlib.suppress(InvalidInput):
             found.append((read_rid(name), spools / name))
     return found
+
+
+def find_study(folder: Path) -> str | None:
+    """The id of the study that a spool is for, if its start says it."""
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        for record in read(path).records:
+            if record.kind == START:
+                return record.payload.get("study")
+    return None
 
 
 def find_own(folder: Path, opened: Container[Path]) -> Path | None:

@@ -128,16 +128,19 @@ def _make_parts(place: Path, name: str, study: str, url: str | None) -> Ground:
     return ground
 
 
+def find_place(folder: Path) -> Path | None:
+    """The place of the study in `folder` or in the nearest folder above it, which nobody has opened yet."""
+    places = (candidate / FOLDER for candidate in (folder, *folder.resolve().parents))
+    return next((place for place in places if (place / SETTINGS).exists()), None)
+
+
 def open_folder(folder: Path, *, check: bool = True) -> Ground:
     """Open the study in `folder` or in the nearest folder above it.
 
     Raises NotFound if there is none, SchemaTooNew or SchemaTooOld if this release cannot work with it.
     """
-    for candidate in (folder, *folder.resolve().parents):
-        place = candidate / FOLDER
-        if (place / SETTINGS).exists():
-            break
-    else:
+    place = find_place(folder)
+    if place is None:
         raise NotFound(
             f"There is no study in {folder} or above it.",
             todo="`cg init` makes one here; `cg demo` makes an example.",

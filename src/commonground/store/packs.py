@@ -1,15 +1,14 @@
-r"""A pack: plans and files by digest in one file, for the delivery of spools, joining offline work, and moving.
+r"""A pack: folders of files in one file, carried by hand to where they are wanted.
 
     b"commonground-pack 1\n"
     u64 length of the table of contents, the table of contents in JSON
     the bytes of each file, one after the other, in the order of the contents
     SHA-256 of all bytes before it
 
-contents    {"study": id, "plans": [plain data with "plan": rid], "files": [{"digest", "size"}], "about": plain data}
+contents    {"study": id, "folders": [{"rid", "files": [{"name", "digest", "size"}]}], "about": {word: text}}
 
-A pack is never trusted: nothing in it is a path, every length is bounded before anything is read, files are taken by
-the digest of the bytes that came, and plans are data for the caller to check and commit. Reading one again is harmless:
-files that are there are there, and a plan that was committed is committed once.
+A pack is never trusted: every length is bounded before anything is read, a file has a plain name and the digest that
+is told of it, and where things are put is for the reader to say. What the files hold is for the caller to check.
 """
 
 from __future__ import annotations
@@ -19,29 +18,52 @@ import json
 import os
 import re
 import struct
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
-from commonground.errors import BrokenFile, InvalidInput
-from commonground.identity import MAX_RID
+from commonground.errors import BrokenFile, InvalidInput, StorageError
+from commonground.identity import MAX_RID, Rid, show_rid
 from commonground.store import files
-from commonground.store.blobs import BlobStore
 from commonground.store.changes import canonical_json
+from commonground.store.disk_errors import in_words, storage_error
 from commonground.store.faults import point
+from commonground.store.workspaces import sweep, workspace
 
-MAGIC = b"commonground-pack 1\n"
-LARGEST_CONTENTS = 256 << 20
-LARGEST_PACK = 1 << 40
-MOST_FILES, MOST_PLANS = 1_000_000, 100_000
+MAGIC: Final = b"commonground-pack 1\n"
+LARGEST_CONTENTS: Final = 256 << 20
+LARGEST_PACK: Final = 1 << 40
+MOST_FOLDERS, MOST_FILES = 100_000, 1_000_000
+LONGEST_WORDS: Final = 200
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _LENGTH = struct.Struct("<Q")
 _CHUNK = 1 << 20
-_FILES_AT_ONCE = 1000
-_BYTES_AT_ONCE = 64 << 20
 _SUM = 32
+AGAIN: Final = "Make the pack again, or bring it over again."
+
+
+@dataclass(frozen=True, slots=True)
+class PackedFile:
+    """A file in a pack."""
+
+    name: str
+    """Its name in its folder; never a path."""
+    digest: str
+    """SHA-256 of its bytes."""
+    size: int
+    """How many bytes it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedFolder:
+    """A folder in a pack."""
+
+    rid: Rid
+    """What it is of."""
+    files: tuple[PackedFile, ...]
+    """Its files, in the order in which they lie in the pack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,87 +72,128 @@ class Pack:
 
     study: str
     """The id of the study that it is for."""
-    plans: tuple[Mapping[str, Any], ...]
-    """The plans in order, as plain data that nobody has checked yet."""
-    files: Mapping[str, int]
-    """Digest and size of each file."""
-    about: Mapping[str, Any]
-    """What the writer said of it: origin, time, door."""
+    folders: tuple[PackedFolder, ...]
+    """Its folders."""
+    about: Mapping[str, str]
+    """What the writer said of it: by whom, when, on which machine."""
+
+
+def is_plain_name(name: object) -> bool:
+    """Whether this is the name of a file in a folder, and can be no path."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def list_files(folder: Path) -> list[PackedFile]:
+    """The files of a folder as a pack tells of them, by name. Raises StorageError if one cannot be read."""
+    with in_words("reading", folder):
+        paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
+        return [_measure(path) for path in paths]
 
 
 def write_pack(
     path: Path,
     *,
     study: str,
-    plans: Sequence[Mapping[str, Any]],
-    blobs: BlobStore,
-    digests: Sequence[str] = (),
-    about: Mapping[str, Any] | None = None,
+    folders: Mapping[Rid, Path],
+    about: Mapping[str, str],
+    leave_out: frozenset[str] = frozenset(),
 ) -> Pack:
-    """Write a pack to a new file; it is durable when this returns.
+    """Write the files of these folders to a new pack, for its owner's eyes only; it is durable when this returns.
 
-    Raises InvalidInput for plans that are no plain data or have no rid, NotFound or Corrupt for a file that is missing
-    or wrong in the store.
+    Files called as in `leave_out` stay where they are. Raises InvalidInput if `path` is taken or something cannot be
+    packed, StorageError if a file changes meanwhile or there is no room.
     """
-    listed = [{"digest": digest, "size": blobs.size(digest)} for digest in dict.fromkeys(digests)]
-    contents = {"study": study, "plans": list(plans), "files": listed, "about": dict(about or {})}
-    if fault := _fault(contents):
-        raise InvalidInput(f"This cannot be packed: {fault}.")
+    if path.exists():
+        raise InvalidInput(f"There is a file {path} already.", todo="Give the pack another name.")
+    listed = tuple(
+        PackedFolder(rid, tuple(one for one in list_files(folder) if one.name not in leave_out))
+        for rid, folder in folders.items()
+    )
+    contents = {"study": study, "folders": [asdict(folder) for folder in listed], "about": dict(about)}
     told = canonical_json(contents).encode()
-    temporary = path.with_name(f".{path.name}.part")
-    descriptor = files.create(temporary)
-    whole = hashlib.sha256()
-    try:
-        point("pack.write")
-        for data in (MAGIC, _LENGTH.pack(len(told)), told):
-            whole.update(data)
-            files.write_all(descriptor, data, path)
-        for entry in listed:
-            with blobs.open_verified(str(entry["digest"])) as stream:
-                while data := stream.read(_CHUNK):
-                    whole.update(data)
-                    files.write_all(descriptor, data, path)
-        files.write_all(descriptor, whole.digest(), path)
-        files.sync_file(descriptor, path)
-    except BaseException:
-        files.discard(temporary)
-        raise
-    finally:
-        os.close(descriptor)
-    files.rename(temporary, path)
-    files.sync_folder(path.parent)
-    return _pack(contents)
+    if fault := _fault(json.loads(told)):
+        raise InvalidInput(f"This cannot be packed: {fault}.")
+    place = path.absolute().parent
+    sweep(place)
+    with workspace(place) as beside:
+        made = beside / "pack"
+        descriptor = files.create(made, mode=0o600)
+        try:
+            point("pack.write")
+            _write(descriptor, made, told, listed, folders)
+            files.sync_file(descriptor, made)
+        finally:
+            os.close(descriptor)
+        files.rename(made, path)
+        files.sync_folder(place)
+    return Pack(study, listed, dict(about))
 
 
-def read_pack(path: Path, blobs: BlobStore, *, largest: int = LARGEST_PACK) -> Pack:
-    """Check a whole pack and take its files in; what its plans say is for the caller to check.
+def look_into(path: Path, *, largest: int = LARGEST_PACK) -> Pack:
+    """What a pack holds, after all of it was checked: form, sum, and each file's digest.
 
-    Raises BrokenFile if it is no pack, is cut, altered or larger than `largest` bytes; no file was then taken in. The
-    caller holds the store (`holding`) until the plans that name the files are committed.
+    Raises BrokenFile if it is no pack, is cut, altered or larger than `largest` bytes.
     """
-    contents = look_into(path, largest=largest)
-    point("pack.apply")
-    with path.open("rb") as stream:
-        stream.seek(_start_of_files(stream))
-        for part in _some_files(contents["files"]):
-            with tempfile.TemporaryDirectory(prefix="cg-pack-") as place:
-                taken = [_take(stream, Path(place) / str(number), entry) for number, entry in enumerate(part)]
-                found = [info.digest for info in blobs.put_files(taken)]
-            if found != [entry["digest"] for entry in part]:
-                raise BrokenFile(f"{path.name} changed while it was read.", todo="Deliver the pack again.")
-    return _pack(contents)
-
-
-def look_into(path: Path, *, largest: int = LARGEST_PACK) -> dict[str, Any]:
-    """The contents of a pack after all of it was checked: form, sum, and each file's digest; takes nothing in."""
     try:
         with path.open("rb") as stream:
-            return _checked(stream, path, largest)
+            contents, _ = _checked(stream, path, largest)
     except OSError as error:
         raise BrokenFile(f"{path.name} cannot be read: {error.strerror or error}.") from error
+    return _pack(contents)
 
 
-def _checked(stream: BinaryIO, path: Path, largest: int) -> dict[str, Any]:
+def unpack(path: Path, place: Path, *, largest: int = LARGEST_PACK) -> Pack:
+    """Check a whole pack, then write each of its folders into `place`, named by its rid; durable when this returns.
+
+    Raises BrokenFile as `look_into` does, before anything is written, and StorageError if there is no room.
+    """
+    try:
+        with path.open("rb") as stream:
+            contents, start = _checked(stream, path, largest)
+            point("pack.apply")
+            stream.seek(start)
+            made = [
+                _take(stream, place / show_rid(folder["rid"]), entry)
+                for folder in contents["folders"]
+                for entry in folder["files"]
+            ]
+    except OSError as error:
+        raise storage_error(error, "unpacking into", place) from error
+    files.sync_many([*made, *dict.fromkeys(one.parent for one in made), place])
+    return _pack(contents)
+
+
+def _write(
+    descriptor: int, made: Path, told: bytes, listed: tuple[PackedFolder, ...], folders: Mapping[Rid, Path]
+) -> None:
+    whole = hashlib.sha256()
+    for data in (MAGIC, _LENGTH.pack(len(told)), told):
+        whole.update(data)
+        files.write_all(descriptor, data, made)
+    for folder in listed:
+        for one in folder.files:
+            digest = hashlib.sha256()
+            source = folders[folder.rid] / one.name
+            with in_words("reading", source), source.open("rb") as stream:
+                left = one.size
+                while left and (data := stream.read(min(_CHUNK, left))):
+                    left -= len(data)
+                    digest.update(data)
+                    whole.update(data)
+                    files.write_all(descriptor, data, made)
+            if digest.hexdigest() != one.digest:
+                raise StorageError(f"{source} changed while it was packed.", todo="Pack again when nothing writes it.")
+    files.write_all(descriptor, whole.digest(), made)
+
+
+def _measure(path: Path) -> PackedFile:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return PackedFile(path.name, digest, stream.tell())
+
+
+def _checked(stream: BinaryIO, path: Path, largest: int) -> tuple[dict[str, Any], int]:
+    """The contents of a sound pack, and where its files begin."""
     size = os.fstat(stream.fileno()).st_size
     if size > largest:
         raise BrokenFile(f"{path.name} has {size} bytes; at most {largest} are taken.")
@@ -139,78 +202,83 @@ def _checked(stream: BinaryIO, path: Path, largest: int) -> dict[str, Any]:
         raise BrokenFile(f"{path.name} is not a pack that this release can read.")
     (length,) = _LENGTH.unpack(head[len(MAGIC) :])
     if length > min(LARGEST_CONTENTS, size):
-        raise BrokenFile(f"{path.name} says that its table of contents is longer than it can be.")
+        raise BrokenFile(f"{path.name} says that its table of contents is longer than it can be.", todo=AGAIN)
     told = stream.read(length)
     try:
         contents = json.loads(told)
     except (ValueError, RecursionError) as error:
-        raise BrokenFile(f"The table of contents of {path.name} cannot be read.") from error
+        raise BrokenFile(f"The table of contents of {path.name} cannot be read.", todo=AGAIN) from error
     if fault := _fault(contents):
-        raise BrokenFile(f"{path.name} is not a sound pack: {fault}.")
-    if len(head) + length + sum(entry["size"] for entry in contents["files"]) + _SUM != size:
-        raise BrokenFile(f"{path.name} is not as long as its contents say: it was cut or added to.")
+        raise BrokenFile(f"{path.name} is not a sound pack: {fault}.", todo=AGAIN)
+    entries = [entry for folder in contents["folders"] for entry in folder["files"]]
+    if len(head) + length + sum(entry["size"] for entry in entries) + _SUM != size:
+        raise BrokenFile(f"{path.name} is not as long as its contents say: it was cut or added to.", todo=AGAIN)
     whole = hashlib.sha256(head + told)
-    for entry in contents["files"]:
+    for entry in entries:
         digest = hashlib.sha256()
         for data in _bytes(stream, entry["size"]):
             digest.update(data)
             whole.update(data)
         if digest.hexdigest() != entry["digest"]:
-            raise BrokenFile(f"A file in {path.name} is not what its digest says.", todo="Deliver the pack again.")
+            raise BrokenFile(f"A file in {path.name} is not what its digest says.", todo=AGAIN)
     if stream.read(_SUM) != whole.digest():
-        raise BrokenFile(f"{path.name} is not what was written.", todo="Deliver the pack again.")
-    return dict(contents)
+        raise BrokenFile(f"{path.name} is not what was written.", todo=AGAIN)
+    return contents, len(head) + length
 
 
 def _fault(contents: object) -> str:
     """What is wrong with a table of contents; empty if nothing is."""
-    if not isinstance(contents, dict) or set(contents) != {"study", "plans", "files", "about"}:
+    if not isinstance(contents, dict) or set(contents) != {"study", "folders", "about"}:
         return "its table of contents has other parts than it should"
-    plans, listed = contents["plans"], contents["files"]
-    if not isinstance(contents["study"], str) or not isinstance(contents["about"], dict):
+    folders, about = contents["folders"], contents["about"]
+    if not isinstance(contents["study"], str) or not isinstance(about, dict):
         return "it does not say for which study it is"
-    if not isinstance(plans, list) or len(plans) > MOST_PLANS:
-        return f"its plans are no list of at most {MOST_PLANS}"
-    if not isinstance(listed, list) or len(listed) > MOST_FILES:
-        return f"its files are no list of at most {MOST_FILES}"
-    rids = [plan.get("plan") if isinstance(plan, dict) else None for plan in plans]
+    if not all(isinstance(words, str) and len(words) <= LONGEST_WORDS for words in (*about, *about.values())):
+        return "what it says of itself is no short text"
+    if not isinstance(folders, list) or len(folders) > MOST_FOLDERS:
+        return f"its folders are no list of at most {MOST_FOLDERS}"
+    if not all(isinstance(one, dict) and set(one) == {"rid", "files"} for one in folders):
+        return "a folder is not told by what it is of and its files"
+    rids = [one["rid"] for one in folders]
     if not all(type(rid) is int and 0 < rid <= MAX_RID for rid in rids) or len(set(rids)) != len(rids):
-        return "a plan has no id, or two have the same"
+        return "a folder has no id, or two have the same"
+    if not all(isinstance(one["files"], list) for one in folders) or sum(len(one["files"]) for one in folders) > (
+        MOST_FILES
+    ):
+        return f"its files are no list of at most {MOST_FILES}"
+    return next((fault for one in folders if (fault := _fault_of_files(one["files"]))), "")
+
+
+def _fault_of_files(listed: list[Any]) -> str:
     for entry in listed:
-        if not isinstance(entry, dict) or set(entry) != {"digest", "size"}:
-            return "a file is not told by digest and size"
+        if not isinstance(entry, dict) or set(entry) != {"name", "digest", "size"}:
+            return "a file is not told by name, digest and size"
+        if not is_plain_name(entry["name"]):
+            return "a file's name is none"
         if not isinstance(entry["digest"], str) or not _DIGEST.fullmatch(entry["digest"]):
             return "a file's digest is none"
         if type(entry["size"]) is not int or not 0 <= entry["size"] <= LARGEST_PACK:
             return "a file's size is none"
-    if len({entry["digest"] for entry in listed}) != len(listed):
+    if len({entry["name"].lower() for entry in listed}) != len(listed):
         return "a file comes twice"
     return ""
 
 
-def _start_of_files(stream: BinaryIO) -> int:
-    head = stream.read(len(MAGIC) + _LENGTH.size)
-    return len(head) + int(_LENGTH.unpack(head[len(MAGIC) :])[0])
-
-
-def _some_files(listed: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """The files some at a time: no more than _FILES_AT_ONCE and, but for a large one alone, than _BYTES_AT_ONCE."""
-    part: list[dict[str, Any]] = []
-    size = 0
-    for entry in listed:
-        if part and (len(part) >= _FILES_AT_ONCE or size + entry["size"] > _BYTES_AT_ONCE):
-            yield part
-            part, size = [], 0
-        part.append(entry)
-        size += entry["size"]
-    if part:
-        yield part
-
-
-def _take(stream: BinaryIO, path: Path, entry: Mapping[str, Any]) -> Path:
-    with path.open("wb") as target:
+def _take(stream: BinaryIO, folder: Path, entry: Mapping[str, Any]) -> Path:
+    """Write a file of a pack into a folder; its bytes are checked once more, since the pack may have changed."""
+    if not folder.exists():
+        files.make_folder(folder)
+    path: Path = folder / entry["name"]
+    digest = hashlib.sha256()
+    descriptor = files.create(path, mode=0o600)
+    try:
         for data in _bytes(stream, entry["size"]):
-            target.write(data)
+            digest.update(data)
+            files.write_all(descriptor, data, path)
+    finally:
+        os.close(descriptor)
+    if digest.hexdigest() != entry["digest"]:
+        raise BrokenFile("The pack changed while it was read.", todo=AGAIN)
     return path
 
 
@@ -219,11 +287,13 @@ def _bytes(stream: BinaryIO, size: int) -> Iterator[bytes]:
     while left:
         data = stream.read(min(_CHUNK, left))
         if not data:
-            raise BrokenFile("The pack ends too early.", todo="Deliver the pack again.")
+            raise BrokenFile("The pack ends too early.", todo=AGAIN)
         left -= len(data)
         yield data
 
 
 def _pack(contents: Mapping[str, Any]) -> Pack:
-    sizes = {entry["digest"]: entry["size"] for entry in contents["files"]}
-    return Pack(contents["study"], tuple(contents["plans"]), sizes, contents["about"])
+    folders = tuple(
+        PackedFolder(one["rid"], tuple(PackedFile(**entry) for entry in one["files"])) for one in contents["folders"]
+    )
+    return Pack(contents["study"], folders, contents["about"])

@@ -20,7 +20,7 @@ from commonground.store.bulk import insert_rows
 from commonground.store.portions import portions
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
-from commonground.structure.execution_states import ENDED, Status, check_transition
+from commonground.structure.execution_states import ENDED, TERMINAL, Status, check_transition
 from commonground.structure.tables import execution, lease
 
 LATE = "Its record came late: it was delivered after the execution had been counted as lost."
@@ -149,7 +149,8 @@ def add_execution(tx: Transaction, fields: Mapping[str, Any]) -> None:
 def change_execution(tx: Transaction, rid: Rid, changes: Mapping[str, Any]) -> Execution:
     """Replace fields of an execution; `details` are added to what is there. Returns it as it was.
 
-    A lost execution whose record comes late without a reason of its own gets one that says so.
+    A lost execution whose record comes late without a reason of its own gets one that says so. That record may say
+    lost as well, on better grounds: it has what was recorded until then.
 
     Raises NotFound, and Conflict or InvalidInput for a move of the state that is not allowed or lacks its reason.
     """
@@ -158,9 +159,9 @@ def change_execution(tx: Transaction, rid: Rid, changes: Mapping[str, Any]) -> E
         raise NotFound(f"There is no execution {show_rid(rid)}.", todo="`cg execution find` lists them.")
     old = _execution(row)
     status = Status(changes.get("status", old.status))
-    if old.status is Status.LOST and status is not old.status and not changes.get("reason"):
+    if old.status is Status.LOST and "status" in changes and not changes.get("reason"):
         changes = {**changes, "reason": LATE}
-    if "status" in changes and status is old.status and old.ended:
+    if "status" in changes and status in TERMINAL and status is old.status:
         raise Conflict(f"{old.name} has ended already: it is {status}.", todo="Look at it with `cg show`.")
     if status is not old.status:
         check_transition(old.status, status, changes.get("reason"))

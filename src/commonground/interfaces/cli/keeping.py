@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -11,7 +12,9 @@ from commonground.identity import show_rid
 from commonground.interfaces.cli.options import Common
 from commonground.interfaces.cli.page import Cell, Lines, Page
 from commonground.interfaces.cli.running import opened, show
-from commonground.operations import delivery, doctor, restoring
+from commonground.operations import carrying, delivery, doctor, restoring
+from commonground.operations.delivery import Delivered
+from commonground.operations.studies import claimed_identity
 
 LOOKS = {"good": "holds", "look": "open", "bad": "stop"}
 SIGNS = {"good": "✓", "look": "!", "bad": "✗"}
@@ -21,9 +24,53 @@ def sync_runs(common: Common) -> None:
     """Deliver every spool whose run has ended, and close executions whose process is gone."""
     with opened(common) as session:
         done = delivery.sync(session)
-    told = [Cell(f"{show_rid(one.execution)}  {one.status or 'not delivered'}: {one.outcome}") for one in done]
     headline = f"Looked at {count(len(done), 'run')}." if done else "Everything is delivered."
-    show(done, lambda: Page(headline, look="holds", blocks=(Lines(tuple(told)),) if told else ()), common)
+    show(done, lambda: Page(headline, look="holds", blocks=_list_delivered(done)), common)
+
+
+def pack_runs(file: str, of: str | None, common: Common) -> None:
+    """Write the runs that wait on this machine to a pack; the study need not be in reach."""
+    packed = carrying.pack_runs(
+        Path(common.study or "."),
+        Path(file),
+        by=claimed_identity(common.person)[1],
+        study=of,
+    )
+    told = [Cell(show_rid(rid)) for rid in packed.runs]
+    told += [Cell(f"{show_rid(rid)}  still runs, and is not in it", "open") for rid in packed.running]
+    told += [Cell(f"{name}  is not in it: {why}", "open") for name, why in packed.left_out.items()]
+    page = Page(
+        f"Packed {count(len(packed.runs), 'run')} into {file}.",
+        look="holds",
+        below=(Cell("They stay here as well, until you know that they were delivered.", "quiet"),),
+        blocks=(Lines(tuple(told)),),
+        hints=(
+            f"cg sync {Path(file).name}: where the study is",
+            f"cg sync {Path(file).name}{carrying.RECEIPT}: here, with the receipt that is made there",
+        ),
+    )
+    show(packed, lambda: page, common)
+
+
+def take_file(file: str, common: Common) -> None:
+    """Deliver the runs of a pack; or remove those here that a receipt says were delivered."""
+    path = Path(file)
+    if not carrying.is_pack(path):
+        gone = carrying.let_go(Path(common.study or "."), path)
+        kept = [Cell(f"{show_rid(rid)}  stays: it holds something else than what was delivered") for rid in gone.kept]
+        headline = f"Removed {count(len(gone.removed), 'run that was', 'runs that were')} delivered elsewhere."
+        show(gone, lambda: Page(headline, look="holds", blocks=(Lines(tuple(kept)),) if kept else ()), common)
+        return
+    with opened(common) as session:
+        done = carrying.take_in(session, path)
+    below = (Cell(f"{done.receipt} says so to the machine where they ran", "quiet"),) if done.receipt else ()
+    headline = f"Took {count(len(done.runs), 'run')} from {file}."
+    show(done, lambda: Page(headline, look="holds", below=below, blocks=_list_delivered(done.runs)), common)
+
+
+def _list_delivered(done: Sequence[Delivered]) -> tuple[Lines, ...]:
+    told = [Cell(f"{show_rid(one.execution)}  {one.status or 'not delivered'}: {one.outcome}") for one in done]
+    return (Lines(tuple(told)),) if told else ()
 
 
 def examine_study(common: Common) -> None:

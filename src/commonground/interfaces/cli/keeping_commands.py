@@ -14,13 +14,29 @@ KEEPING = "commonground.interfaces.cli.keeping"
 
 
 def build_sync() -> click.Command:
-    """`cg sync`."""
+    """`cg sync [FILE]`."""
 
-    def call(**given: Any) -> None:  # noqa: ANN401 - as click gives it
-        importlib.import_module(KEEPING).sync_runs(take_common(given))
+    def call(file: str | None, pack: str | None, of: str | None, **given: Any) -> None:  # noqa: ANN401 - as click gives it
+        if pack is not None and file is not None:
+            raise click.UsageError("Either pack what waits here (--pack), or take a file in.")
+        keeping, common = importlib.import_module(KEEPING), take_common(given)
+        if pack is not None:
+            keeping.pack_runs(pack, of, common)
+        elif file is not None:
+            keeping.take_file(file, common)
+        else:
+            keeping.sync_runs(common)
 
-    about = "Deliver what runs have written and the catalogue does not have yet."
-    return build_command("sync", about, call, some_common("json", "study", "person"))
+    params: list[click.Parameter] = [
+        click.Argument(["file"], required=False, metavar="[FILE]"),
+        click.Option(
+            ["--pack"], metavar="FILE", help="Write what waits here to a new file, to be carried to the study."
+        ),
+        click.Option(["--of"], metavar="ID", help="With --pack: of which study, if runs of several wait here."),
+        *some_common("json", "study", "person"),
+    ]
+    about = "Deliver what runs have written and the catalogue does not have; FILE is a pack of runs, or its receipt."
+    return build_command("sync", about, call, params)
 
 
 def build_doctor() -> click.Command:

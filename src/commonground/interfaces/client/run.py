@@ -30,7 +30,7 @@ from commonground.interfaces.client.progress import Progress
 from commonground.interfaces.client.run_inputs import RunInput, within_reach
 from commonground.interfaces.client.run_start import OUT_OF_REACH, Asked, Begun, begin, deliver_elsewhere, tell, warn
 from commonground.operations import run_spool
-from commonground.operations.delivery import deliver_left, finish
+from commonground.operations.delivery import deliver_folder, finish
 from commonground.operations.executions import used_edge
 from commonground.operations.inputs import Pin
 from commonground.operations.output_log import OutputLog, cells_asset, log_asset
@@ -157,7 +157,7 @@ class Run:
                 self._capture.stop()
             begun.writer.close()
             if self._owner == os.getpid():
-                deliver_left(self._session, begun.execution, begun.folder)
+                deliver_folder(self._session, begun.execution, begun.folder)
             else:
                 deliver_elsewhere(self._session)
             return

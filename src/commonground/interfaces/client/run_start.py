@@ -267,7 +267,7 @@ def _start(
         lease={"process": process_json(), "spool": str(folder), "seen_at": now},
         files=files,
     )
-    writer.append(run_spool.START, _start_record(plan, why, now, array))
+    writer.append(run_spool.START, {"study": session.ground.facts["study"], **_start_record(plan, why, now, array)})
     try:
         delivered = _deliver(session, plan, why, now, array)
     except CommonGroundError:
