@@ -336,11 +336,14 @@ def test_work_told_by_hand_is_screened_as_well(place: Path) -> None:
 
 
 def test_words_of_any_change_are_screened(place: Path) -> None:
-    """Why something was done, and how a dataset is described, is kept without what was planted in it."""
+    """Why something was done, and how a dataset, a column or a term is described, is kept without what was planted."""
     session = open_study(place / "study")
     description, why = "".join(beside("cells")), "".join(beside("intent"))
     session.write("dataset create", name="empty", description=description, why=why)
+    column = {"name": "size", "holds": "real", "description": "".join(beside("diff"))}
+    session.write("type add", name="Nodule", columns=[column])
+    session.write("vocabulary add", name="side", terms=[{"name": "left", "definition": "".join(beside("late"))}])
     session.ground.close()
     assert leaks(place / "study") == []
-    for name in ("cells", "intent"):
+    for name in ("cells", "intent", "diff", "late"):
         assert found_controls(place / "study", name) == len(TEXTS), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ def test_a_planted_text_is_in_no_place_of_a_parameter(text: str) -> None:
         ("db.password", "sesame"),
         ("token", "abcd"),
         ("hub_token", "abcd"),
+        ("gitlab_token", "abcd"),
         ("apiKey", "abcd"),
         ("API_KEYS", ["a", "b"]),
         ("credentials.user", "anna"),
@@ -64,6 +66,7 @@ def test_a_number_is_judged_by_its_name(name: str, kind: str) -> None:
 @pytest.mark.parametrize(
     "params",
     [
+        {"image_token": "<image>", "new_pad_token": "[PAD2]", "split_by_token": "word", "extra_tokens": ["<a>"]},
         {"pad_token": "[PAD]", "eos_token": "</s>", "max_tokens": 512, "tokenizer": "bpe", "token.kind": "bpe"},
         {"use_auth_token": True, "password": None, "api_key": "", "token": "none"},
         {"model": "microsoft/resnet-50", "commit": "3f2a9c1b7d8e4f5a6b7c8d9e0f1a2b3c4d5e6f70", "rate": 1e-4},
@@ -81,6 +84,8 @@ def test_two_names_that_become_the_same_are_told_apart() -> None:
     clean, withheld = screen_params({"to jane@ward.nhs.uk": 1, "to john@ward.nhs.uk": 2})
     assert clean == {"to [removed: e-mail address]": 1, "to [removed: e-mail address] 2": 2}
     assert set(withheld.values()) == {"e-mail address"}
+    clean, _ = screen_params({"to jane@ward.nhs.uk": 1, "to [removed: e-mail address]": 2})
+    assert list(clean.values()) == [1, 2]
     names = KeyNames()
     assert [names.clean(key) for key in ("a@b.org", "c@d.org", "a@b.org", "auc")] == [
         "[removed: e-mail address]",
@@ -88,6 +93,13 @@ def test_two_names_that_become_the_same_are_told_apart() -> None:
         "[removed: e-mail address]",
         "auc",
     ]
+
+
+def test_what_is_no_number_is_not_withheld_beside_a_secret() -> None:
+    """NaN differs from itself, and is kept all the same; so is what stands in a list beside it."""
+    clean, withheld = screen_params({"password": "sesame", "rate": math.nan, "rates": [math.nan, 1.0]})
+    assert math.isnan(float(str(clean["rate"])))
+    assert withheld == {"parameter password": "secret"}
 
 
 @given(st.dictionaries(st.text(st.characters(codec="ascii", categories=("L", "N", "P")), max_size=9), st.integers()))

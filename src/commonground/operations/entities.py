@@ -23,6 +23,7 @@ from commonground.structure.entities import EntityColumn, EntityType
 from commonground.structure.former_names import refuse_retired, refuse_taken
 from commonground.structure.names import clean_name, name_key, slug
 from commonground.structure.pointing import check_pointed
+from commonground.structure.screen_told import screen_words
 from commonground.structure.withdrawals import list_withdrawn_keys
 
 SHOWN = 10
@@ -206,7 +207,7 @@ def describe_columns(
                     "holds": str(Holds(column.holds)),
                     "target": _target(on, column),
                     "unit": column.unit,
-                    "description": column.description,
+                    "description": screen_words(column.description) if column.description else None,
                     "sensitive": int(column.sensitive),
                     "position": position,
                 }

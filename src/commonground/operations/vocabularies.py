@@ -11,6 +11,7 @@ from commonground.store.transaction import Transaction
 from commonground.structure import tables, vocabularies
 from commonground.structure.former_names import refuse_taken
 from commonground.structure.names import clean_name, name_key
+from commonground.structure.screen_told import screen_words
 
 
 def plan_vocabulary(
@@ -106,7 +107,7 @@ def _terms(
                 "rid": next(rids),
                 "vocabulary": vocabulary,
                 "name": name,
-                "description": term.get("definition"),
+                "description": screen_words(str(term["definition"])) if term.get("definition") else None,
                 "position": position,
                 "outside_id": term.get("outside_id"),
             }

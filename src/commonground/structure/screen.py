@@ -30,6 +30,9 @@ _SECRET_FLAG = re.compile(
     r"|(?:api|access|account|auth|private|secret|license|storage)[_-]?key)(?:[_-]?\d{1,3})?$"
 )
 
+HARMLESS = re.compile(r"[\d.]{0,6}|(?i:true|false|none|null)")
+"""What is no secret whatever its name is: nothing, a short number, a setting that is on or off."""
+
 
 @dataclass(frozen=True, slots=True)
 class Removal:
@@ -111,7 +114,7 @@ def screen_argv(arguments: Sequence[str]) -> list[str]:
 
 def _screen_value(name: str, value: str) -> str:
     """The value of a named argument, whole or removed."""
-    if _SECRET_FLAG.search(name) and not re.fullmatch(r"[\d.]{0,6}|(?i:true|false|none|null)", value):
+    if _SECRET_FLAG.search(name) and not HARMLESS.fullmatch(value):
         return mark("secret")
     alone = screen(value)
     if alone.removed:

@@ -1,9 +1,10 @@
 """The screen for what a run is told on purpose: parameters, the names of metrics, and words such as its intent.
 
-A parameter is withheld if its name says that it is a secret (`password`, `hub_token`, `db.api_key`), whatever it holds,
-or if the screen knows what is in it. What is left is a text with the mark `[removed: KIND]`: it is a parameter that was
-given and not kept, and two of them are not known to be the same. Numbers are looked at only beside their names, and
-seeds are never withheld. Names are screened as well; two that become the same are numbered.
+A parameter is withheld if its name says that it is a secret (`password`, `hub_token`, `db.api_key`), whatever it holds
+but nothing, a short number or a setting that is on or off; or if the screen knows what is in it. What is left is a text
+with the mark `[removed: KIND]`: it is a parameter that was given and not kept, and two of them are not known to be the
+same. Numbers are looked at only beside their names, and seeds are never withheld. Names are screened as well; two that
+become the same are numbered.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 from commonground.plain import Plain
 from commonground.structure.parameters import SEEDS, flatten
-from commonground.structure.screen import kinds_in, mark, screen
+from commonground.structure.screen import HARMLESS, kinds_in, mark, screen
 
 WITHHELD: Final = "withheld"
 """Under this name the details of an execution say what was not kept: the place, and what kind of thing it was."""
@@ -26,8 +27,11 @@ _STRONG: Final = (
 )
 # The pieces of a text that a model reads are called tokens too: pad_token, max_tokens.
 _WHOLE_NAME: Final = re.compile(rf"(?i)(?:.*(?<![a-z]))?(?:{_STRONG})s?(?:[_-]?\d{{1,3}})?")
-_LAST_NAME: Final = re.compile(rf"(?i)(?:.*(?:{_STRONG})|pass|token)s?(?:[_-]?\d{{1,3}})?")
-_HARMLESS: Final = re.compile(r"[\d.]{0,6}|(?i:true|false|none|null)")
+_LAST_NAME: Final = re.compile(rf"(?i)(?:.*(?:{_STRONG})|pass|token)s?(?:[_-]?\d{{1,3}})?|.*[_-]token")
+_TEXT_TOKEN: Final = re.compile(
+    r"(?i)(?:.*[_-])?(?:pad|eos|bos|sep|cls|mask|unk|unknown|special|begin|start|end|stop|first|last|next|new|image|audio"
+    r"|video|speech|word|prompt|memory|extra|max|min|num|n|per|by)[_-]token"
+)
 _SHOWN: Final = 1000
 
 
@@ -39,7 +43,8 @@ def screen_words(text: str) -> str:
 
 def screen_mapping(told: Mapping[str, Plain]) -> dict[str, Plain]:
     """Plain data by name, whose texts, names among them, have been through the screen."""
-    return {screen_words(str(key)): _beside(str(key), inner) for key, inner in told.items()}
+    names = KeyNames()
+    return {names.clean(str(key)): _beside(str(key), inner) for key, inner in told.items()}
 
 
 def flatten_screened(params: Mapping[str, Any]) -> tuple[dict[str, Plain], dict[str, str]]:
@@ -57,7 +62,8 @@ def screen_params(params: Mapping[str, Plain]) -> tuple[dict[str, Plain], dict[s
     for key, value in params.items():
         name = names.clean(key)
         clean[name] = _beside(key, value)
-        if clean[name] != value or name != key:
+        # NaN differs from itself.
+        if name != key or (clean[name] is not value and clean[name] != value):
             withheld[f"parameter {name}"] = kinds_in(f"{name} {clean[name]}")
     return clean, withheld
 
@@ -76,7 +82,7 @@ class KeyNames:
             return known
         name = found = screen_words(key)
         number = 2
-        while name != key and name in self._taken:
+        while name in self._taken:
             name, number = f"{found} {number}", number + 1
         self._taken.add(name)
         self._clean[key] = name
@@ -134,10 +140,11 @@ def _in_words(key: str) -> str:
 def _is_secret(key: str) -> bool:
     """Whether a name says that what it holds is a secret: its last part, or one that holds nothing else."""
     *before, last = key.split(".")
-    return _LAST_NAME.fullmatch(last) is not None or any(_WHOLE_NAME.fullmatch(part) for part in before)
+    own = _LAST_NAME.fullmatch(last) is not None and _TEXT_TOKEN.fullmatch(last) is None
+    return own or any(_WHOLE_NAME.fullmatch(part) for part in before)
 
 
 def _is_harmless(value: Plain) -> bool:
     if value is None or isinstance(value, (bool, float)):
         return True
-    return _HARMLESS.fullmatch(str(value)) is not None or value in ([], {})
+    return HARMLESS.fullmatch(str(value)) is not None or value in ([], {})

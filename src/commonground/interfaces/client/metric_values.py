@@ -15,7 +15,6 @@ from commonground.structure.screen_told import KeyNames
 from commonground.structure.storable_text import storable_text
 
 LARGEST = 2**63
-MOST_NAMES = 10_000
 
 
 class MetricValues:
@@ -56,7 +55,7 @@ class MetricValues:
 
     def _name(self, key: Any) -> str:  # noqa: ANN401 - a key may be any object
         name = self._clean.clean(storable_text(str(key)[:LONGEST_KEY]))
-        if type(key) is str and len(self._names) < MOST_NAMES:
+        if type(key) is str:
             self._names[key] = name
         return name
 
