@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from commonground.exchange.data_frames import to_pandas, to_polars
     from commonground.interfaces.client.run import Run, current_run
     from commonground.interfaces.client.study import Study, init, open  # noqa: A004 - `cg.open` is what people type
+    from commonground.interfaces.notebook import Shell
     from commonground.structure.selectors import (
         Selector,
         adjudicated,
@@ -106,12 +107,12 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands fo
     raise AttributeError(f"module 'commonground' has no attribute {name!r}")
 
 
-def load_ipython_extension(shell: Any) -> None:  # noqa: ANN401 - IPython's own
+def load_ipython_extension(shell: Shell) -> None:
     """`%load_ext commonground`: record this notebook's cells in the nearest study."""
     importlib.import_module("commonground.interfaces.notebook").load(shell)
 
 
-def unload_ipython_extension(shell: Any) -> None:  # noqa: ANN401 - IPython's own
+def unload_ipython_extension(shell: Shell) -> None:
     """`%unload_ext commonground`: stop recording."""
     importlib.import_module("commonground.interfaces.notebook").unload(shell)
 

@@ -10,7 +10,7 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Late", "np", "npt", "pa", "pq"]
+__all__ = ["Late", "ds", "np", "npt", "pa", "pq"]
 
 
 class Late(ModuleType):
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
+    import pyarrow.dataset as ds
     import pyarrow.parquet as pq
 else:
     np, npt = Late("numpy"), Late("numpy.typing")
-    pa, pq = Late("pyarrow"), Late("pyarrow.parquet")
+    pa, pq, ds = Late("pyarrow"), Late("pyarrow.parquet"), Late("pyarrow.dataset")

@@ -25,6 +25,8 @@ from commonground.structure.screen import screen
 
 LONGEST_CELL = 256 << 10
 LONGEST_ERROR = 500
+FIRST_CELLS = 2
+"""The cell that loads this is the first or the second."""
 CUT_OFF = "the kernel ended while it ran"
 
 
@@ -49,7 +51,7 @@ class Recorder:
         before = _last_session(session, notebook)
         if before is not None:
             details["restart_of"] = before
-        if shell.execution_count > 2 and id(shell) not in _known:  # noqa: PLR2004 - the cell that loads this is the first or the second
+        if shell.execution_count > FIRST_CELLS and id(shell) not in _known:
             details["cells_before"] = f"{shell.execution_count - 1} cells ran before recording began"
         self.run = Run(session, scratch=True, entry=name, details=details, keep_output=False)
 
@@ -73,7 +75,7 @@ class Recorder:
             self._keep_cell(None)
         self.run.end()
 
-    def _before_cell(self, info: Any) -> None:  # noqa: ANN401 - IPython's own
+    def _before_cell(self, info: object) -> None:
         source = str(getattr(info, "raw_cell", "") or "")
         self._cell = {
             "number": self._shell.execution_count,
@@ -94,7 +96,7 @@ class Recorder:
         self._furthest = max(self._furthest, place)
         return {"cell": cell, "again": again, "out_of_order": out_of_order}
 
-    def _after_cell(self, result: Any) -> None:  # noqa: ANN401 - IPython's own
+    def _after_cell(self, result: object) -> None:
         if not self._cell:
             return
         error = getattr(result, "error_before_exec", None) or getattr(result, "error_in_exec", None)

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import IO, Any, TextIO, cast
 
 from commonground.errors import CommonGroundError, InvalidInput
 from commonground.identity import Rid, show_rid
@@ -50,6 +50,8 @@ FROM_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 MEMORY_KILLS = Path("/proc/vmstat")
 CHUNK = 65_536
 LONGEST_REASON = 500
+SIGNALLED = 128
+"""A shell gives so much more than the number of the signal that ended a program."""
 _ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning)\b.*")
 
 
@@ -116,7 +118,7 @@ def _supervise(session: Session, argv: list[str], asked: Asked) -> int:
         ended_at, facts = end or begun.end_time(session.ground.clock())
         facts |= {"exit_status": code, **({"signals": _name_all(sent)} if sent else {})}
         _end(session, begun, status, reason, ended_at, facts)
-    return code if code >= 0 else 128 - code
+    return code if code >= 0 else SIGNALLED - code
 
 
 @contextlib.contextmanager
@@ -164,13 +166,12 @@ class _LastWords:
 
 def _show(
     source: IO[bytes] | None,
-    target: Any,  # noqa: ANN401 - a text stream
+    target: TextIO,
     log: OutputLog,
     name: str,
     last: _LastWords,
 ) -> threading.Thread:
-    assert source is not None  # noqa: S101 - both are pipes
-    descriptor = source.fileno()
+    descriptor = cast("IO[bytes]", source).fileno()
 
     def work() -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
@@ -302,6 +303,6 @@ def _verdict(code: int, last: _LastWords, sent: Mapping[int, str]) -> tuple[Stat
         return Status.KILLED, f"It was ended by {name} ({how})."
     said = f": {last.text}" if last.text else ""
     # A shell tells of a signal in this way, because it has no other.
-    if 128 < code < 128 + signal.NSIG and code - 128 in set(signal.Signals):  # noqa: PLR2004 - a shell's convention
-        said += f" (as a shell says of {signal.Signals(code - 128).name})"
+    if code - SIGNALLED in set(signal.Signals):
+        said += f" (as a shell says of {signal.Signals(code - SIGNALLED).name})"
     return Status.FAILED, f"It left with exit status {code}{said}"

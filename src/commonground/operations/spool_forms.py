@@ -27,27 +27,27 @@ MOST_TOLD: Final = 5
 LARGEST: Final = 1 << 63
 
 
-def _is_text(value: Any) -> bool:  # noqa: ANN401 - whatever stands in a file
+def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _is_whole(value: Any) -> bool:  # noqa: ANN401 - as above
+def _is_whole(value: object) -> bool:
     return type(value) is int and -LARGEST <= value < LARGEST
 
 
-def _is_rid(value: Any) -> bool:  # noqa: ANN401 - as above
+def _is_rid(value: object) -> bool:
     return type(value) is int and 0 < value <= MAX_RID
 
 
-def _is_number(value: Any) -> bool:  # noqa: ANN401 - as above
+def _is_number(value: object) -> bool:
     return isinstance(value, float) or _is_whole(value)
 
 
-def _is_mapping(value: Any) -> bool:  # noqa: ANN401 - as above
+def _is_mapping(value: object) -> bool:
     return isinstance(value, dict)
 
 
-def _is_list(value: Any) -> bool:  # noqa: ANN401 - as above
+def _is_list(value: object) -> bool:
     return isinstance(value, list)
 
 
@@ -221,11 +221,11 @@ def _in_values(told: Mapping[str, Any]) -> Iterator[str]:
         yield "computed values are not of as many entities"
 
 
-def _is_digest(value: Any) -> bool:  # noqa: ANN401 - as above
+def _is_digest(value: object) -> bool:
     return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
-def _is_nothing(value: Any) -> bool:  # noqa: ANN401 - as above
+def _is_nothing(value: object) -> bool:
     return value is None
 
 

@@ -136,7 +136,7 @@ def _notes(plan: Plan) -> tuple[Cell, ...]:
     return (*told, *(Cell(str(note), "open") for note in notes))
 
 
-def _shown(value: Any) -> str:  # noqa: ANN401 - any plain value
+def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):

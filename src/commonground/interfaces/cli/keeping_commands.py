@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
 
 import click
 
@@ -16,7 +15,7 @@ KEEPING = "commonground.interfaces.cli.keeping"
 def build_sync() -> click.Command:
     """`cg sync [FILE]`."""
 
-    def call(file: str | None, pack: str | None, of: str | None, **given: Any) -> None:  # noqa: ANN401 - as click gives it
+    def call(file: str | None, pack: str | None, of: str | None, **given: object) -> None:
         if pack is not None and file is not None:
             raise click.UsageError("Either pack what waits here (--pack), or take a file in.")
         keeping, common = importlib.import_module(KEEPING), take_common(given)
@@ -42,7 +41,7 @@ def build_sync() -> click.Command:
 def build_doctor() -> click.Command:
     """`cg doctor`."""
 
-    def call(**given: Any) -> None:  # noqa: ANN401 - as click gives it
+    def call(**given: object) -> None:
         importlib.import_module(KEEPING).examine_study(take_common(given))
 
     about = "Look at this machine and at the study, and say what to do about what is wrong."
@@ -52,7 +51,7 @@ def build_doctor() -> click.Command:
 def build_restore() -> click.Command:
     """`cg restore BACKUP FOLDER`."""
 
-    def call(backup: str, folder: str, database: str | None, erased: str | None, **given: Any) -> None:  # noqa: ANN401 - as click gives it
+    def call(backup: str, folder: str, database: str | None, erased: str | None, **given: object) -> None:
         importlib.import_module(KEEPING).restore_backup(backup, folder, database, erased, take_common(given))
 
     params: list[click.Parameter] = [
@@ -68,7 +67,7 @@ def build_restore() -> click.Command:
 def build_migrate() -> click.Command:
     """`cg migrate`."""
 
-    def call(dry_run: bool, **given: Any) -> None:  # noqa: ANN401 - as click gives it
+    def call(dry_run: bool, **given: object) -> None:
         importlib.import_module(KEEPING).migrate_schema(take_common(given), dry_run=dry_run)
 
     params: list[click.Parameter] = [

@@ -16,6 +16,7 @@ import click
 
 from commonground.errors import InvalidInput
 from commonground.operations.verb import Param, Verb
+from commonground.plain import Plain
 
 TYPES: Mapping[str, click.ParamType[Any]] = {"int": click.INT, "real": click.FLOAT}
 ALIASES: Mapping[tuple[str, str], tuple[str, ...]] = {("import", "type"): ("--as",)}
@@ -70,13 +71,14 @@ def build_common(*, reads: bool, writes: bool, taken: set[str]) -> list[click.Pa
     return [option for option in made if not taken & set(option.opts)]
 
 
-def take_common(given: dict[str, Any]) -> Common:
+def take_common(given: dict[str, object]) -> Common:
     """The common options, taken out of what was given."""
     names = [name for name in given if name.startswith(COMMON)]
-    return Common(**{name.removeprefix(COMMON): given.pop(name) for name in names})
+    taken: dict[str, Any] = {name.removeprefix(COMMON): given.pop(name) for name in names}
+    return Common(**taken)
 
 
-def read_arguments(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
+def read_arguments(verb: Verb, given: Mapping[str, object]) -> dict[str, Any]:
     """What was typed as the verb's arguments; raises InvalidInput with all faults at once."""
     faults: list[str] = []
     read: dict[str, Any] = {}
@@ -93,34 +95,36 @@ def read_arguments(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
     return read
 
 
-def _read(param: Param, value: Any) -> Any:  # noqa: ANN401 - what click gives, and what a verb takes
-    if param.name in BOTH_WAYS:
-        return {name: other for name, _, other in (_split(text) for text in value)}
-    if param.type == "pairs":
-        pairs = [_split(text, needed=True) for text in (value if param.many else [value])]
+def _read(param: Param, value: object) -> object:
+    given = list(value) if isinstance(value, list | tuple) else [value]
+    texts = [str(one) for one in given]
+    if param.name in BOTH_WAYS or param.type == "pairs":
+        pairs = [_split(text, needed=param.name not in BOTH_WAYS) for text in texts]
         return {name: other for name, _, other in pairs}
+    read: list[object] = given
     if param.type == "column":
-        return [_read_column(text) for text in value]
-    if param.type in {"json", "object"}:
-        return [read_json(text) for text in value] if param.many else read_json(value)
-    if param.type == "path":
-        return [Path(text) for text in value] if param.many else Path(value)
-    if param.name in FROM_FILES:
-        return [key for text in value for key in _from_file(text)]
-    return list(value) if param.many else value
+        read = [_read_column(text) for text in texts]
+    elif param.type in {"json", "object"}:
+        read = [read_json(text) for text in texts]
+    elif param.type == "path":
+        read = [Path(text) for text in texts]
+    elif param.name in FROM_FILES:
+        read = [key for text in texts for key in _from_file(text)]
+    return read if param.many else read[0]
 
 
-def read_json(text: str) -> Any:  # noqa: ANN401 - any plain value
+def read_json(text: str) -> Plain:
     """A value as JSON; a bare word stands for itself."""
     try:
-        return json.loads(text)
+        read: Plain = json.loads(text)
     except ValueError as error:
         if text[:1] in '{["':
             raise ValueError(f"{text!r} is not JSON ({error})") from error
         return text
+    return read
 
 
-def _read_column(text: str) -> Any:  # noqa: ANN401 - as above
+def _read_column(text: str) -> Plain:
     """A column as `size:real:mm`, `patient:link:Patient` or `side:term:Laterality`, or as JSON."""
     name, first, rest = text.partition(":")
     if text[:1] == "{" or not first:
@@ -206,7 +210,7 @@ class _Change(click.ParamType[int]):
 
     name = "change"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 - as click gives it
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number; fails as click does."""
         text = str(value).removeprefix("c")
         if not text.isdecimal():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -23,7 +24,7 @@ HOW = {
 def build_init() -> click.Command:
     """`cg init`."""
 
-    def call(folder: str, name: str | None, database: str | None, **given: Any) -> None:  # noqa: ANN401 - as click gives it
+    def call(folder: str, name: str | None, database: str | None, **given: object) -> None:
         importlib.import_module(RUNNING).make_study(folder, name, database, take_common(given))
 
     params: list[click.Parameter] = [
@@ -42,7 +43,7 @@ def build_init() -> click.Command:
 def build_demo() -> click.Command:
     """`cg demo`."""
 
-    def call(folder: str | None, seed: int, **given: Any) -> None:  # noqa: ANN401 - as click gives it
+    def call(folder: str | None, seed: int, **given: object) -> None:
         importlib.import_module(RUNNING).show_demo(folder, seed, take_common(given))
 
     params: list[click.Parameter] = [
@@ -58,9 +59,9 @@ def build_demo() -> click.Command:
 def build_run() -> click.Command:
     """`cg run -- COMMAND`."""
 
-    def call(command: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401 - as click gives it
+    def call(command: tuple[str, ...], param: tuple[str, ...], **given: object) -> None:
         common = take_common(given)
-        given["params"] = _read_params(given.pop("param"))
+        given["params"] = _read_params(param)
         given["scratch"] = given["scratch"] or None
         importlib.import_module(RUNNING).run_program(list(command), given, common)
 
@@ -104,7 +105,7 @@ def build_version() -> click.Command:
     return build_command("version", "Print the release of this program.", call, [])
 
 
-def build_command(name: str, about: str, call: Any, params: list[click.Parameter]) -> click.Command:  # noqa: ANN401 - any callback
+def build_command(name: str, about: str, call: Callable[..., None], params: list[click.Parameter]) -> click.Command:
     """A command of one line of help."""
     return click.Command(name, callback=call, params=params, help=about, short_help=about)
 

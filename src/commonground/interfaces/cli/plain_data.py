@@ -6,12 +6,12 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from commonground.identity import show_rid
+from commonground.plain import Plain
 
 
-def as_plain(value: Any, rids: bool = False) -> Any:  # noqa: ANN401 - any answer
+def as_plain(value: object, rids: bool = False) -> Plain:
     """The value as dicts, lists, texts, numbers, booleans and None; `rids` says that whole numbers are ids."""
     if value is None or isinstance(value, bool | str):
         return str(value) if isinstance(value, str) else value

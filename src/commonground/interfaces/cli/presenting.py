@@ -45,7 +45,7 @@ NOUNS = {
 MANY_COLUMNS = 7
 
 
-def present(verb: str, answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - each verb has its own answer
+def present(verb: str, answer: object, args: Mapping[str, Any]) -> Page:
     """The page of an answer."""
     own = PAGES.get(verb)
     if own is not None:
@@ -78,7 +78,7 @@ def _listed(verb: str, answer: Sequence[Any]) -> Page:
     return Page(headline, blocks=(Table(columns, cells),))
 
 
-def _single(verb: str, answer: Any) -> Page:  # noqa: ANN401 - as above
+def _single(verb: str, answer: object) -> Page:
     if isinstance(answer, str | int | float | bool) or answer is None:
         return Page(_cell(answer).text)
     fields = _fields(answer)
@@ -104,7 +104,7 @@ def _columns(verb: str, answer: Mapping[str, Any]) -> Page:
     return Page(f"{count(len(listed), 'row')}.", blocks=(Table(heads, cells),) if listed else ())
 
 
-def _fields(item: Any) -> dict[str, Any]:  # noqa: ANN401 - a record or a mapping
+def _fields(item: object) -> dict[str, Any]:
     if isinstance(item, Mapping):
         return dict(item)
     if dataclasses.is_dataclass(item) and not isinstance(item, type):
@@ -117,7 +117,7 @@ def _is_figures(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
     return bool(values) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
-def _cell(value: Any) -> Cell:  # noqa: ANN401 - as above
+def _cell(value: object) -> Cell:
     if value is None or value in ("", (), []):
         return Cell(GAP_SIGN, "gap")
     if isinstance(value, bool):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from commonground.errors import count
 from commonground.interfaces.cli.page import (
@@ -18,12 +18,18 @@ from commonground.interfaces.cli.page import (
     show_figure,
 )
 
+if TYPE_CHECKING:
+    from commonground.operations.adjudicating import Disagreement
+    from commonground.operations.agreement import Agreement
+    from commonground.operations.answers import Verification
+    from commonground.operations.collecting import Collected
+
 GOOD, FAIR = 0.8, 0.667
 """Krippendorff (2004), Content Analysis, p. 241: rely on alpha of .8 and more; below .667 on none."""
 SHOWN = 20
 
 
-def present_verified(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
+def present_verified(answer: Verification, args: Mapping[str, Any]) -> Page:
     """Whether the record is what was written."""
     faults = list(answer.faults)
     more = int(getattr(answer, "more_faults", 0) or 0)
@@ -45,7 +51,7 @@ def present_verified(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN
     return Page(headline, look=look, below=tuple(below), blocks=tuple(blocks), hints=hints)
 
 
-def present_agreement(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
+def present_agreement(answer: Agreement, args: Mapping[str, Any]) -> Page:
     """How far readers agree, in a plain verdict."""
     del args
     alpha = answer.alpha
@@ -83,7 +89,7 @@ def present_agreement(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: AN
     return Page(f"Readers {said} on {answer.feature}.", look=look, blocks=tuple(blocks))
 
 
-def present_disagreements(answer: Sequence[Any], args: Mapping[str, Any]) -> Page:
+def present_disagreements(answer: Sequence[Disagreement], args: Mapping[str, Any]) -> Page:
     """On what readers disagree."""
     what = str(args.get("feature", "it"))
     if not answer and args.get("unsettled"):
@@ -109,7 +115,7 @@ def present_disagreements(answer: Sequence[Any], args: Mapping[str, Any]) -> Pag
     return Page(headline, look="open" if left else "holds", below=below, blocks=(table,))
 
 
-def present_collected(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
+def present_collected(answer: Collected, args: Mapping[str, Any]) -> Page:
     """What was swept away, or would be."""
     del args
     if not (answer.files or answer.batches):

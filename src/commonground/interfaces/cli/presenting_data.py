@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ from commonground.operations.releases import DatasetState, Difference
 from commonground.operations.rules_in_words import rule_in_words
 
 FIGURE = "metric:"
+_DIGEST = re.compile(r"[0-9a-f]{41,}")
+"""No word is as long."""
 EXAMPLES = 2
 
 
@@ -147,19 +150,19 @@ def _axis_row(axis: Axis) -> tuple[Cell, ...]:
     return Cell(name, "quiet"), *values, sign
 
 
-def _code(value: Any) -> Cell:  # noqa: ANN401 - any plain value
+def _code(value: object) -> Cell:
     """The entry point and the beginning of the tree digest, out of the text that code is compared by."""
-    parts = str(value).split()
-    if value is None or len(parts) != 3:  # noqa: PLR2004 - repository, tree, entry
+    try:
+        repository, tree, entry = str(value).split()
+    except ValueError:
         return _axis_cell(value)
-    repository, tree, entry = parts
     return Cell(" ".join([*([entry] if entry != "-" else []), tree[:8], *([repository] if repository != "-" else [])]))
 
 
-def _data(value: Any) -> Cell:  # noqa: ANN401 - any plain value
+def _data(value: object) -> Cell:
     """What a run used, and by which rule, out of the JSON that it is compared by."""
     try:
-        used = json.loads(value)
+        used = json.loads(str(value))
         lines = [" ".join([str(name), *(_frame(frame) for frame in frames)]) for name, frames in used]
     except (TypeError, ValueError, AttributeError):
         return _axis_cell(value)
@@ -173,7 +176,7 @@ def _frame(frame: Mapping[str, Any]) -> str:
     return ", ".join([*(f"by {rule}" for rule in rules), *([f"rows {rows}"] if rows else [])])
 
 
-def _words(selector: Any) -> str:  # noqa: ANN401 - any plain value
+def _words(selector: object) -> str:
     if isinstance(selector, Mapping) and selector.get("rule") == "by_execution":
         return f"execution {selector.get('execution')}"
     if isinstance(selector, Mapping):
@@ -181,13 +184,13 @@ def _words(selector: Any) -> str:  # noqa: ANN401 - any plain value
     return str(selector)
 
 
-def _axis_cell(value: Any) -> Cell:  # noqa: ANN401 - any plain value
+def _axis_cell(value: object) -> Cell:
     if value is None:
         return Cell(NOT_RECORDED, "gap")
     if isinstance(value, float):
         return Cell(show_figure(value))
     text = str(value)
-    is_digest = len(text) > 40 and all(character in "0123456789abcdef" for character in text)  # noqa: PLR2004 - no word is as long
+    is_digest = _DIGEST.fullmatch(text) is not None
     return Cell(text[:10], "id") if is_digest else Cell(text)
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from commonground.errors import count
 from commonground.interfaces.cli.page import GAP_SIGN, Cell, Column, Page, Table
 
+if TYPE_CHECKING:
+    from commonground.operations.answers import EntityColumn, EntityType
+    from commonground.operations.impact import Impact
+    from commonground.operations.synonyms import Senses
 
-def present_types(answer: Sequence[Any], args: Mapping[str, Any]) -> Page:
+
+def present_types(answer: Sequence[EntityType], args: Mapping[str, Any]) -> Page:
     """Entity types and their columns."""
     del args
     if not answer:
@@ -27,7 +32,7 @@ def present_types(answer: Sequence[Any], args: Mapping[str, Any]) -> Page:
     return Page(f"{count(len(rows), 'entity type')}.", blocks=(Table(columns, rows),))
 
 
-def present_impact(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
+def present_impact(answer: Impact, args: Mapping[str, Any]) -> Page:
     """What depends on something declared."""
     del args
     if not answer.touches:
@@ -37,7 +42,7 @@ def present_impact(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN40
     return Page(f"{count(len(rows), 'thing')} to look at before {answer.name} changes.", blocks=(table,))
 
 
-def present_senses(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
+def present_senses(answer: Senses, args: Mapping[str, Any]) -> Page:
     """What a word means, to whom."""
     del args
     rows = tuple(
@@ -53,6 +58,6 @@ def present_senses(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN40
     return Page(headline, look="open" if answer.warning else "holds", blocks=(table,))
 
 
-def _column(column: Any, names: Mapping[int, str]) -> str:  # noqa: ANN401 - a record of the layer below
-    target = f" to {names[column.target]}" if column.target in names else ""
+def _column(column: EntityColumn, names: Mapping[int, str]) -> str:
+    target = f" to {names[column.target]}" if column.target is not None and column.target in names else ""
     return f"{column.name} ({column.holds}{target}{f', {column.unit}' if column.unit else ''})"

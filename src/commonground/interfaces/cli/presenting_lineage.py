@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from commonground.errors import count
 from commonground.interfaces.cli.page import Block, Cell, Column, Page, Table
 from commonground.operations.lineage import Lineage
+
+if TYPE_CHECKING:
+    from commonground.operations.answers import Edge
 
 TITLES = {"up": "Came from", "down": "Led to"}
 MOST = 200
@@ -75,7 +78,7 @@ def _tree(answer: Lineage, short: Mapping[int, str]) -> Table:
     return Table(columns, tuple(rows), TITLES[answer.direction], heads=False)
 
 
-def _how(edge: Any, *, up: bool, told: set[str]) -> str:  # noqa: ANN401 - a record of the layer below
+def _how(edge: Edge, *, up: bool, told: set[str]) -> str:
     """What a thing has to do with the one above it; a role that is the name of one of the two says nothing more."""
     words = {
         ("used", True): "used",

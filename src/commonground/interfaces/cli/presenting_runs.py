@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from commonground.errors import count
 from commonground.interfaces.cli.page import (
@@ -20,6 +20,9 @@ from commonground.interfaces.cli.page import (
 )
 from commonground.interfaces.cli.presenting_reading import STATES
 from commonground.operations.execution_reading import ExecutionRecord, FoundExecution
+
+if TYPE_CHECKING:
+    from commonground.operations.answers import Dependents
 
 SHOWN = 3
 
@@ -101,7 +104,7 @@ def present_found(answer: Sequence[FoundExecution], args: Mapping[str, Any]) -> 
     return Page(f"{count(len(rows), 'execution')}{order}.", blocks=(Table(columns, rows),))
 
 
-def present_dependents(answer: Any, args: Mapping[str, Any]) -> Page:  # noqa: ANN401 - a record of the layer below
+def present_dependents(answer: Dependents, args: Mapping[str, Any]) -> Page:
     """What rests on something."""
     del args
     groups = (

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -30,16 +30,24 @@ Every dataset, reading, run and model of a study is versioned and traceable, wit
 class Program(Root):
     """The root command; takes care of every error."""
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]  # noqa: ANN401 - click's own
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: object,
+    ) -> NoReturn:
         """Run a command line and leave with its status."""
         given = list(sys.argv[1:] if args is None else args)
-        extra.pop("standalone_mode", None)
-        sys.exit(self._run(given, prog_name or "cg", extra))
+        # It always stands alone: every error is told here.
+        del standalone_mode
+        sys.exit(self._run(given, prog_name or "cg", complete_var, extra))
 
-    def _run(self, given: list[str], prog_name: str, extra: dict[str, Any]) -> int:
+    def _run(self, given: list[str], prog_name: str, complete_var: str | None, extra: dict[str, object]) -> int:
         as_json = "--json" in given[: given.index("--")] if "--" in given else "--json" in given
         try:
-            status = super().main(given, prog_name, standalone_mode=False, **extra)
+            status = super().main(given, prog_name, complete_var, standalone_mode=False, **extra)
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
             return error.exit_code

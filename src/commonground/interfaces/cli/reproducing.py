@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,6 +27,12 @@ from commonground.interfaces.cli.page import (
     show_moment,
 )
 
+if TYPE_CHECKING:
+    from commonground.operations.answers import Departure
+    from commonground.operations.reproducing import Reproduction
+
+WIDTH = 40
+"""Characters of a column."""
 LOOKS: Mapping[str, str] = {
     "identical": "holds",
     "same within tolerance": "holds",
@@ -77,7 +83,7 @@ def build_reproduce() -> click.Command:
     )
 
 
-def _call(execution: str, param: tuple[str, ...], source: str | None, **given: Any) -> None:  # noqa: ANN401 - as click gives it
+def _call(execution: str, param: tuple[str, ...], source: str | None, **given: object) -> None:
     common = take_common(given)
     running: Any = importlib.import_module("commonground.interfaces.cli.running")
     act: Any = importlib.import_module("commonground.interfaces.reproduce_command")
@@ -100,7 +106,7 @@ def _read_params(pairs: Sequence[str]) -> dict[str, Any]:
     return {name: read_json(text) for name, _, text in split}
 
 
-def present_reproduction(found: Any) -> Page:  # noqa: ANN401 - a record of the layer below
+def present_reproduction(found: Reproduction) -> Page:
     """What one reproduction shows."""
     verdict = found.verdict
     level = f"{verdict.level}, " if verdict.level else ""
@@ -141,7 +147,7 @@ def present_reproduction(found: Any) -> Page:  # noqa: ANN401 - a record of the 
     return Page(outcome.capitalize() + ".", LOOKS.get(outcome, "strong"), tuple(below), tuple(blocks))
 
 
-def present_reproductions(answer: Sequence[Any], args: Mapping[str, Any]) -> Page:
+def present_reproductions(answer: Sequence[Reproduction], args: Mapping[str, Any]) -> Page:
     """Every reproduction of an execution."""
     del args
     if not answer:
@@ -163,8 +169,8 @@ def present_reproductions(answer: Sequence[Any], args: Mapping[str, Any]) -> Pag
 
 
 def _short(text: str | None) -> str:
-    return GAP_SIGN if text is None else text if len(text) <= 40 else f"{text[:37]}..."  # noqa: PLR2004 - a column's width
+    return GAP_SIGN if text is None else text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}..."
 
 
-def _relative(one: Any) -> Cell:  # noqa: ANN401 - as above
+def _relative(one: Departure) -> Cell:
     return Cell(GAP_SIGN if one.relative is None else f"{one.relative:.2g}", "quiet" if one.within else "stop")

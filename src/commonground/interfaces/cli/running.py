@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -170,7 +171,7 @@ def _resolve_ids(session: Session, args: Mapping[str, Any], at: int | None) -> d
     return {**args, **found}
 
 
-def _part(module: str, what: str) -> Any:  # noqa: ANN401 - a module
+def _part(module: str, what: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import textwrap
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import click
 
@@ -39,10 +39,24 @@ HELP_WIDTH = 92
 Own = Callable[[], click.Command]
 
 
+class Settings(TypedDict, total=False):
+    """Those of click's settings of a group that are used here."""
+
+    help: str
+    short_help: str
+    no_args_is_help: bool
+    invoke_without_command: bool
+    callback: Callable[..., None]
+    params: list[click.Parameter]
+    context_settings: dict[str, Any]
+
+
 class Branch(click.Group):
     """A group whose commands are made when they are asked for."""
 
-    def __init__(self, words: tuple[str, ...], own: Mapping[str, Own] | None = None, **settings: Any) -> None:  # noqa: ANN401 - click's own
+    def __init__(
+        self, words: tuple[str, ...], own: Mapping[str, Own] | None = None, **settings: Unpack[Settings]
+    ) -> None:
         super().__init__(name=words[-1] if words else "cg", **settings)
         self.words = words
         self.own = dict(own or {})
@@ -111,7 +125,7 @@ class Root(Branch):
 def build_command(verb: Verb) -> click.Command:
     """The command of a verb."""
 
-    def call(**given: Any) -> None:  # noqa: ANN401 - as click gives it
+    def call(**given: object) -> None:
         common = take_common(given)
         running = importlib.import_module(RUNNING)
         running.run_verb(verb, read_arguments(verb, given), common)
@@ -129,7 +143,7 @@ def build_command(verb: Verb) -> click.Command:
 def build_lineage() -> click.Command:
     """`cg lineage X`: both directions, unless one is asked for."""
 
-    def call(what: str, depth: int | None, *, up: bool, down: bool, **given: Any) -> None:  # noqa: ANN401 - as click gives it
+    def call(what: str, depth: int | None, *, up: bool, down: bool, **given: object) -> None:
         common = take_common(given)
         running = importlib.import_module(RUNNING)
         running.run_lineage(what, up=up or not down, down=down or not up, depth=depth, common=common)

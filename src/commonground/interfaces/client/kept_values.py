@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,6 @@ def keep_values(session: Session, folder: Path, execution: Rid, told: Mapping[st
     return record
 
 
-def _plain(column: Any) -> list[Any]:  # noqa: ANN401 - a list or an array
+def _plain(column: Iterable[Any]) -> list[Any]:
     listed: list[Any] = column.tolist() if isinstance(column, np.ndarray) else list(column)
     return listed

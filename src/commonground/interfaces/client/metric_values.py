@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, SupportsIndex
 
 from commonground.structure.parameters import LONGEST_KEY
 from commonground.structure.screen_told import KeyNames
@@ -29,7 +29,7 @@ class MetricValues:
         self._step = -1
         self._told_step = False
 
-    def take_step(self, step: Any) -> int:  # noqa: ANN401 - whatever a training counts with
+    def take_step(self, step: object) -> int:
         """The step, or the one after the last if none is given or it is no whole number that can be stored."""
         if step is None:
             self._step += 1
@@ -53,16 +53,17 @@ class MetricValues:
                 self._leave_out(name, value, error)
         return numbers
 
-    def _name(self, key: Any) -> str:  # noqa: ANN401 - a key may be any object
+    def _name(self, key: object) -> str:
         name = self._clean.clean(storable_text(str(key)[:LONGEST_KEY]))
         if type(key) is str:
             self._names[key] = name
         return name
 
-    def _read_step(self, step: Any) -> int:  # noqa: ANN401 - whatever a training counts with
+    def _read_step(self, step: object) -> int:
         try:
             # A float that is whole means its number; numpy and torch have whole numbers of their own.
-            found = int(step) if isinstance(step, float) and step.is_integer() else operator.index(step)
+            whole = int(step) if isinstance(step, float) and step.is_integer() else step
+            found = operator.index(whole) if isinstance(whole, SupportsIndex) else None
         except Exception:  # noqa: BLE001 - an object that is no number may raise anything
             found = None
         if found is not None and -LARGEST <= found < LARGEST:
@@ -72,7 +73,7 @@ class MetricValues:
             self._tell(f"{step!r:.60} is no whole number of 64 bits; such metrics are kept as the step after the last.")
         return self._step + 1
 
-    def _leave_out(self, name: str, value: Any, error: Exception) -> None:  # noqa: ANN401 - any object
+    def _leave_out(self, name: str, value: object, error: Exception) -> None:
         self.left_out[name] += 1
         if self.left_out[name] == 1:
             kind = type(value).__name__

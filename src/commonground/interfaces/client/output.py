@@ -6,6 +6,7 @@ Only text written through Python is seen here; `cg run` sees all that the proces
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 from commonground.operations.output_log import OutputLog
@@ -25,7 +26,7 @@ class Tee:
         self._kept.write(text, self._name)
         return written
 
-    def writelines(self, lines: Any) -> None:  # noqa: ANN401 - as streams take them
+    def writelines(self, lines: Iterable[str]) -> None:
         """Show and keep several."""
         for line in lines:
             self.write(line)

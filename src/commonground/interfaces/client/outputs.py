@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import mimetypes
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,6 +22,17 @@ from commonground.store import files
 from commonground.structure.names import clean_name
 
 CHUNK = 1 << 20
+
+
+class ValueTable(Protocol):
+    """What is used of a table of pyarrow, pandas or Polars."""
+
+    def __getitem__(self, name: str, /) -> Iterable[Any]: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+Values = Mapping[Any, Any] | ValueTable | Sequence[Iterable[Any]]
+"""By entity; or as a table with a column `rid` or `key` and one more, or as a pair of both."""
 
 
 def keep(
@@ -81,7 +93,7 @@ def keep_rows(folder: Path, listed: Sequence[bytes]) -> tuple[list[str], list[st
 def describe_values(
     type_name: str,
     feature: str,
-    values: Any,  # noqa: ANN401 - a mapping, or a table
+    values: Values,
     reasons: Mapping[Any, str] | None,
     mint: Mint,
 ) -> dict[str, Any]:
@@ -102,7 +114,7 @@ def describe_values(
         "type": type_name,
         "feature": feature,
         "entities" if by_rid else "keys": entities,
-        "values": [None if isinstance(cell, float) and cell != cell else cell for cell in cells],  # noqa: PLR0124 - NaN
+        "values": [None if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells],
         "reasons": [reasons.get(entity) for entity in entities] if reasons else None,
     }
 
@@ -115,11 +127,11 @@ def write_values(session: Session, execution: Rid, told: Mapping[str, Any]) -> d
         return None
 
 
-def _columns(values: Any) -> tuple[list[Any], list[Any]]:  # noqa: ANN401 - as above
+def _columns(values: Values) -> tuple[list[Any], list[Any]]:
     if isinstance(values, Mapping):
         return _listed(list(values)), _listed(list(values.values()))
     names = getattr(values, "column_names", None) or list(getattr(values, "columns", []))
-    if names:
+    if names and not isinstance(values, Sequence):
         about = next((name for name in ("rid", "key") if name in names), None)
         rest = [name for name in names if name not in {"rid", "key"}]
         if about is None or len(rest) != 1:
@@ -131,7 +143,7 @@ def _columns(values: Any) -> tuple[list[Any], list[Any]]:  # noqa: ANN401 - as a
     return _listed(entities), _listed(cells)
 
 
-def _listed(column: Any) -> list[Any]:  # noqa: ANN401 - a list, an array, a column of a table
+def _listed(column: Iterable[Any]) -> list[Any]:
     for method in ("to_pylist", "tolist", "to_list"):
         if hasattr(column, method):
             return list(getattr(column, method)())

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+StrOrBytesPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Say = Callable[[str], None]
 _NAMES = ("execv", "execve")
 _listeners: list[Say] = []
@@ -41,12 +42,12 @@ def forget(say: Say) -> None:
             del _own[name], _before[name]
 
 
-def _telling(function: Callable[..., Any]) -> Callable[..., Any]:
+def _telling(function: Callable[..., object]) -> Callable[..., object]:
     @functools.wraps(function)
-    def replaced(path: Any, *rest: Any) -> Any:  # noqa: ANN401 - as the functions of `os` take it
+    def replaced(path: StrOrBytesPath, *rest: object, **named: object) -> object:
         for say in tuple(_listeners):
             with contextlib.suppress(Exception):
                 say(os.fsdecode(path))
-        return function(path, *rest)
+        return function(path, *rest, **named)
 
     return replaced

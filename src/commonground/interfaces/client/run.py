@@ -17,11 +17,12 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from commonground.errors import CommonGroundError, Conflict
 from commonground.identity import Rid, show_rid
 from commonground.interfaces.client import outputs, ranks, repeating, replacing
+from commonground.interfaces.client.asked import RunAsked
 from commonground.interfaces.client.capture import capture
 from commonground.interfaces.client.kept_values import keep_values
 from commonground.interfaces.client.metric_values import MetricValues
@@ -207,7 +208,7 @@ class Run:
             raise Conflict("This run has not begun.", todo="Use it as `with study.run(...) as run:`.")
         return self._begun
 
-    def child(self, **asked: Any) -> Run:  # noqa: ANN401 - what `study.run` takes
+    def child(self, **asked: Unpack[RunAsked]) -> Run:
         """A run that is a part of this one: one point of a sweep, one fold."""
         return Run(self._session, parent=self.rid, keep_output=False, **asked)
 
@@ -279,7 +280,7 @@ class Run:
         self,
         type: str,
         feature: str,
-        values: Mapping[Any, Any] | Any,  # noqa: ANN401 - also a table with rid and value
+        values: outputs.Values,
         *,
         reasons: Mapping[Any, str] | None = None,
     ) -> None:

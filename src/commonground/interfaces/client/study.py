@@ -8,13 +8,14 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 import pyarrow as pa
 
 from commonground.errors import InvalidInput
 from commonground.exchange.samples import Samples
 from commonground.identity import Rid
+from commonground.interfaces.client.asked import ReproductionAsked, TrackAsked
 from commonground.interfaces.client.assets import Assets
 from commonground.interfaces.client.curating import Entities, Features, People, Vocabularies
 from commonground.interfaces.client.datasets import Datasets
@@ -30,6 +31,10 @@ from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
 from commonground.structure.parameters import flatten
 from commonground.structure.selectors import Selector
+
+if TYPE_CHECKING:
+    from commonground.operations.reading import Shown
+    from commonground.operations.reasons import Reasons
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -145,7 +150,7 @@ class Study:
             details=details,
         )
 
-    def track(self, **asked: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:  # noqa: ANN401 - what `run` takes
+    def track(self, **asked: Unpack[TrackAsked]) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """A decorator that makes each call of a function a run, with its arguments as parameters."""
         return track(functools.partial(Run, self.session), **asked)
 
@@ -154,7 +159,7 @@ class Study:
         execution: Rid | str,
         *,
         why: str | None = None,
-        **asked: Any,  # noqa: ANN401 - the fields of `reproduce_command.Asked`
+        **asked: Unpack[ReproductionAsked],
     ) -> Reproduction:
         """Run an execution again and keep the verdict, as `cg reproduce` does.
 
@@ -172,15 +177,17 @@ class Study:
         found: Reproduction = command.reproduce(self.session, execution, wanted, why=why)
         return found
 
-    def why(self, what: str) -> Any:  # noqa: ANN401 - see operations/reading.py
+    def why(self, what: str) -> Reasons:
         """What was recorded of why a thing is as it is, and what was not."""
-        return self.session.read("why", what=what)
+        told: Reasons = self.session.read("why", what=what)
+        return told
 
-    def show(self, what: str, *, sensitive: bool = False) -> Any:  # noqa: ANN401 - see operations/reading.py
+    def show(self, what: str, *, sensitive: bool = False) -> Shown:
         """A thing by rid, unique prefix, name, or name@version; `sensitive`: with what stands in sensitive columns."""
-        return self.session.read("show", what=what, sensitive=sensitive)
+        shown: Shown = self.session.read("show", what=what, sensitive=sensitive)
+        return shown
 
-    def plan(self, verb: str, /, **args: Any) -> Plan:  # noqa: ANN401 - each verb has its own arguments
+    def plan(self, verb: str, /, **args: object) -> Plan:
         """What a write verb would do, without doing it."""
         return self.session.plan(verb, **args)
 
@@ -188,11 +195,11 @@ class Study:
         """Make a plan real, once."""
         return self.session.commit(plan, why)
 
-    def read(self, verb: str, /, *, at: int | None = None, **args: Any) -> Any:  # noqa: ANN401 - each verb has its own result
+    def read(self, verb: str, /, *, at: int | None = None, **args: object) -> Any:  # noqa: ANN401 - each verb has its own result
         """What a read verb answers, now or as of a change."""
         return self.session.read(verb, at=at, **args)
 
-    def write(self, verb: str, /, *, why: str | None = None, **args: Any) -> Committed:  # noqa: ANN401 - each verb has its own arguments
+    def write(self, verb: str, /, *, why: str | None = None, **args: object) -> Committed:
         """Plan and commit."""
         return self.session.write(verb, why=why, **args)
 

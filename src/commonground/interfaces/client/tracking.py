@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, Unpack
 
 from commonground.errors import InvalidInput
+from commonground.interfaces.client.asked import TrackAsked
 from commonground.interfaces.client.run import Run
 from commonground.structure.parameters import flatten
 
@@ -17,7 +18,7 @@ Result = TypeVar("Result")
 
 def track(
     begin: Callable[..., Run],
-    **asked: Any,  # noqa: ANN401 - what `study.run` takes
+    **asked: Unpack[TrackAsked],
 ) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
     """A decorator that makes each call of a function a run begun by `begin`.
 
@@ -28,6 +29,7 @@ def track(
     def decorate(function: Callable[Given, Result]) -> Callable[Given, Result]:
         signature = inspect.signature(function)
         wants_run = "run" in signature.parameters
+        call: Callable[..., Result] = function
 
         @functools.wraps(function)
         def tracked(*args: Given.args, **kwargs: Given.kwargs) -> Result:
@@ -41,9 +43,8 @@ def track(
                 details["arguments_not_kept"] = others
             words = {"name": None, "entry": function.__name__, **asked, "params": params, "details": details}
             with begin(**words) as run:
-                if wants_run and bound.arguments.get("run") is None:
-                    kwargs = {**kwargs, "run": run}  # type: ignore[assignment]  # the function takes `run`, as seen above
-                return function(*args, **kwargs)
+                more = {"run": run} if wants_run and bound.arguments.get("run") is None else {}
+                return call(*args, **{**kwargs, **more})
 
         return tracked
 

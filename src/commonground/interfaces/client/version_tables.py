@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from commonground.errors import NotAllowed
+from commonground.late import ds
 from commonground.operations.version_files import VersionFiles
 
 
@@ -23,11 +24,9 @@ class VersionTable:
     columns: Mapping[str, str]
     """From the name of a column in the files to the name that people gave it."""
 
-    def scan(self) -> Any:  # noqa: ANN401 - a pyarrow.dataset.Dataset; pyarrow has no types
+    def scan(self) -> ds.Dataset:
         """The table as a pyarrow Dataset, which reads what is asked for; columns have their names in the files."""
-        from pyarrow import dataset  # noqa: PLC0415 - most who open a study need it not
-
-        return dataset.dataset(list(self.paths), format="parquet")
+        return ds.dataset(list(self.paths), format="parquet")
 
 
 class VersionTables(dict[str, VersionTable]):

@@ -28,6 +28,7 @@ from commonground.structure.selectors import by_execution, median
 ABOVE, FROM = "median > 3", "median >= 3"
 TARGET, PREDICTED = "target_malignant", "predicted_malignancy"
 SHARES = {"train": 0.8, "test": 0.2}
+MIDDLE_GRADE = 3
 DELIVERED = "delivered"
 NODULES = "nodules"
 
@@ -91,7 +92,7 @@ def draft(scene: Scene) -> Draft:
         step("Elin chooses the nodules")
         table = elin.frame(f"{DELIVERED}@1.0.0", features={"malignancy": median(ties="mean")})
         middle = table["malignancy"].to_numpy()
-        kept = table.filter(middle != 3)  # noqa: PLR2004 - the middle of the scale
+        kept = table.filter(middle != MIDDLE_GRADE)
         elin.datasets.create(
             NODULES,
             type="Nodule",

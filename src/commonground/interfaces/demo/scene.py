@@ -18,6 +18,7 @@ from commonground.interfaces.client import study as client
 from commonground.interfaces.demo.team import TEAM, Member
 from commonground.interfaces.demo.telling import Teller
 from commonground.operations.execution_reading import ExecutionRecord
+from commonground.operations.plans import Committed
 
 DATA = Path(__file__).parent / "data"
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -148,6 +149,6 @@ def add_team(study: client.Study) -> None:
         )
 
 
-def effect_of(committed: Any) -> dict[str, Any]:  # noqa: ANN401 - Committed
+def effect_of(committed: Committed) -> dict[str, Any]:
     """What a change did, as its plan says."""
     return dict(committed.plan.effect)

@@ -7,6 +7,7 @@ new to them. The interval of the difference draws patients with replacement, the
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ TARGET = "target_malignant"
 DRAWS = 200
 
 
-def pick_scores(path: Any, rids: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:  # noqa: ANN401 - a path
+def pick_scores(path: Path, rids: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The scores of these nodules, in their order; raises SystemExit if one was never scored."""
     table = pq.read_table(path)
     known = dict(zip(table["rid"].to_pylist(), table["score"].to_pylist(), strict=True))

@@ -21,7 +21,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import commonground as cg
@@ -35,7 +35,7 @@ DRAWS = 200
 Array = np.ndarray[Any, Any]
 
 
-def make_model(kind: str, trees: int, seed: int) -> Any:  # noqa: ANN401 - a scikit-learn estimator
+def make_model(kind: str, trees: int, seed: int) -> RandomForestClassifier | Pipeline:
     """A model that has seen nothing yet."""
     if kind == "forest":
         return RandomForestClassifier(trees, min_samples_leaf=3, random_state=seed, n_jobs=2)
