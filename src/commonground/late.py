@@ -10,7 +10,7 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Late", "ds", "np", "npt", "pa", "pq"]
+__all__ = ["ds", "np", "npt", "pa", "pq"]
 
 
 class Late(ModuleType):

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any, TextIO, cast
 
-from commonground.errors import CommonGroundError, InvalidInput
+from commonground.errors import CommonGroundError, InvalidInput, count
 from commonground.identity import Rid, show_rid
 from commonground.interfaces.client import ranks
 from commonground.interfaces.client.capture import capture_command
@@ -114,7 +114,8 @@ def _supervise(session: Session, argv: list[str], asked: Asked) -> int:
     if not _goes_on(session, begun, code):
         status, reason = _verdict(code, last, sent)
         if code == -signal.SIGKILL and (more := _count_memory_kills() - kills) > 0:
-            reason = f"{reason} While it ran the system ended {more} processes of this machine for lack of memory."
+            told = count(more, "process", "processes")
+            reason = f"{reason} While it ran the system ended {told} of this machine for lack of memory."
         ended_at, facts = end or begun.end_time(session.ground.clock())
         facts |= {"exit_status": code, **({"signals": _name_all(sent)} if sent else {})}
         _end(session, begun, status, reason, ended_at, facts)

@@ -27,6 +27,7 @@ from commonground.store.blobs import BlobStore
 from commonground.store.bulk import insert_rows
 from commonground.store.disk_errors import in_words
 from commonground.store.ground import Ground
+from commonground.store.portions import portions
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.store.workspaces import workspace
@@ -229,8 +230,8 @@ def _write_anew(
     """Destroy every state of these rows, and write the living one as `change` makes it."""
     names, _ = schema.names_and_types(table)
     living: list[dict[str, Any]] = []
-    for start in range(0, len(rids), 500):
-        some = sa.select(table).where(table.c.rid.in_(rids[start : start + 500]), table.c.until.is_(None))
+    for part in portions(rids):
+        some = sa.select(table).where(table.c.rid.in_(part), table.c.until.is_(None))
         living += [{name: row[name] for name in names} for row in tx.connection.execute(some).mappings()]
     tx.erase(table, rids)
     tx.insert(table, [change(row) for row in living])

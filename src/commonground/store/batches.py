@@ -28,6 +28,7 @@ from commonground.store.canonical import as_words, batch_row_digests, batch_word
 from commonground.store.canonical_words import NAN_WORD, Arrayed, Column, ColumnType
 from commonground.store.database import Database
 from commonground.store.faults import point
+from commonground.store.portions import portions
 from commonground.store.processes import this_process
 from commonground.store.transaction import SALT_BYTES, Shell, Transaction
 
@@ -176,8 +177,8 @@ def _erase_of_chunk(tx: Transaction, table: sa.Table, chunk: sa.Row[Any], wanted
     told = connection.execute(sa.select(header.c.columns).where(header.c.rid == chunk.batch).limit(1)).scalar_one()
     salts = bytearray(chunk.salts)
     shells = []
-    for start in range(0, len(wanted), 500):
-        part = sa.and_(table.c.batch == chunk.batch, table.c.ordinal.in_(wanted[start : start + 500]))
+    for ordinals in portions(wanted):
+        part = sa.and_(table.c.batch == chunk.batch, table.c.ordinal.in_(ordinals))
         for row in connection.execute(sa.select(table).where(part)).mappings():
             at = (row["ordinal"] - chunk.first) * SALT_BYTES
             (digest,) = row_digests(bytes(salts[at : at + SALT_BYTES]), told, [row])

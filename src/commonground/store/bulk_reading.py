@@ -17,6 +17,7 @@ from commonground.identity import Rid
 from commonground.late import np
 from commonground.store import schema
 from commonground.store.collection import without_collection
+from commonground.store.portions import portions
 from commonground.store.view import View
 
 CHUNK = 50_000
@@ -102,8 +103,7 @@ def read_tuples(view: View, statement: sa.Select[Any]) -> Sequence[Any]:
 def _headers(view: View, table: sa.Table, subjects: Sequence[Rid]) -> list[Any]:
     header = schema.batch_header
     found: list[Any] = []
-    for start in range(0, len(subjects), 500):
-        part = list(subjects[start : start + 500])
+    for part in portions(subjects):
         found += view.list_rows(header, header.c.name == table.name, header.c.subject.in_(part))
     return sorted(found, key=lambda row: row.rid)
 

@@ -12,8 +12,8 @@ MOST = 500
 """SQLite takes 32,766 values in a statement; beyond some hundred no statement becomes quicker by more of them."""
 
 
-def portions(values: Iterable[T], most: int = MOST) -> Iterator[list[T]]:
-    """The values in their order, at most so many at a time; nothing if there is none."""
+def portions(values: Iterable[T]) -> Iterator[list[T]]:
+    """The values in their order, at most MOST at a time; nothing if there is none."""
     rest = iter(values)
-    while portion := list(islice(rest, most)):
+    while portion := list(islice(rest, MOST)):
         yield portion

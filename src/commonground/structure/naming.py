@@ -20,7 +20,8 @@ from commonground.structure.lineage import Named
 from commonground.structure.names import name_key
 from commonground.structure.withdrawals import find_withdrawn, list_withdrawn
 
-PART = 500
+SAME = 500
+"""How many executions, files or workflows of one name are looked at."""
 MOST = 2000
 WITHDRAWN = "withdrawn"
 RETIRED = "retired"
@@ -76,7 +77,7 @@ def find_named(view: View, name: str) -> list[Named]:
         rows = view.list_rows(features, features.c.name_key == name_key(last), features.c.type.in_(holder))
         found += [Named(row.rid, Kind.FEATURE, f"{of}.{row.name}", None) for row in rows]
     for kind, table in _SHARED.items():
-        statement = sa.select(table).where(view.visible(table), table.c.name == name).limit(PART)
+        statement = sa.select(table).where(view.visible(table), table.c.name == name).limit(SAME)
         found += [Named(row.rid, kind, row.name, _state(kind, row)) for row in view.rows(statement)]
     exact = [one for one in found if one.name == name]
     return exact or found or _find_former(view, name)

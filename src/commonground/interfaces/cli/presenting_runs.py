@@ -78,7 +78,7 @@ def present_found(answer: Sequence[FoundExecution], args: Mapping[str, Any]) -> 
     """Executions in a list."""
     if not answer:
         return Page("No executions match." if args.get("filter") else "No executions yet.")
-    asked = f"{args.get('filter')} {args.get('order')}"
+    asked = f"{args.get('filter') or ''} {args.get('order') or ''}"
     every = dict.fromkeys(key for found in answer for key in found.metrics)
     # What was asked for goes first: there is no room for all, and names must be whole to be copied.
     keys = sorted(every, key=lambda key: key not in asked)[:SHOWN]
