@@ -192,13 +192,10 @@ def plan_unnest(on: Reading, *, dataset: str, inside: str) -> Plan:
             f"{child.name} does not lie directly in {parent.name}.",
             todo=f"`cg show {parent.name}` names what lies in it.",
         )
-    return Plan(
-        id=on.mint()[0],
+    return on.plan(
         verb="dataset unnest",
         args={"parent": parent.rid, "child": child.rid},
-        at=on.view.change,
-        anchors=(parent.rid, child.rid),
-        reads=(parent.rid, child.rid),
+        about=(parent.rid, child.rid),
         effect={"takes": child.name, "out of": parent.name},
     )
 

@@ -77,13 +77,10 @@ def plan_columns(on: Reading, *, type: str, columns: Sequence[NewColumn | dict[s
     """Add columns to an entity type; entities that are there have nothing in them yet."""
     kind = entities.get_type(on.view, type)
     rows = describe_columns(on, kind.name, columns, known=kind.columns)
-    return Plan(
-        id=on.mint()[0],
+    return on.plan(
         verb="type extend",
         args={"type": kind.rid, "place": kind.place, "columns": rows},
-        at=on.view.change,
-        anchors=(kind.rid,),
-        reads=(kind.rid,),
+        about=(kind.rid,),
         effect={"adds": [row["name"] for row in rows], "to": kind.name},
     )
 
@@ -302,8 +299,7 @@ def upsert_plan(
         effect["declares"] = [f"{c['name']} ({c['holds']})" for c in declares["columns"]]
     if extends:
         effect["adds columns"] = [f"{c['name']} ({c['holds']})" for c in extends]
-    return Plan(
-        id=on.mint()[0],
+    return on.plan(
         verb="entity upsert",
         args={
             "type": kind.rid,
@@ -314,9 +310,7 @@ def upsert_plan(
             "changed": len(found.changed),
             **(more or {}),
         },
-        at=on.view.change,
-        anchors=(kind.rid,),
-        reads=(kind.rid,),
+        about=(kind.rid,),
         effect=effect,
         payload={"new": found.new, "changed": found.changed},
     )

@@ -300,13 +300,10 @@ def plan_promote(on: Reading, *, execution: Rid | str, name: str | None = None) 
     changes: dict[str, Any] = {"scratch": 0}
     if name is not None:
         changes["name"] = clean_name(screen_words(name), "run's name")
-    return Plan(
-        id=on.mint()[0],
+    return on.plan(
         verb="execution promote",
         args={"execution": found.rid, "changes": changes},
-        at=on.view.change,
-        anchors=(found.rid,),
-        reads=(found.rid,),
+        about=(found.rid,),
         effect={"keeps": changes.get("name", found.name)},
     )
 

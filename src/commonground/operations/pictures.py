@@ -60,8 +60,7 @@ def plan_pictures(
         {**{field: values[before[found[keys[row]]]] for field, values in listed.items()}, place: asset["rid"]}
         for asset, row in zip(rows, fresh, strict=True)
     ]
-    return Plan(
-        id=on.mint()[0],
+    return on.plan(
         verb="import pictures",
         args={
             "type": kind.rid,
@@ -69,9 +68,7 @@ def plan_pictures(
             "extends": extends,
             "pictures": len(rows),
         },
-        at=on.view.change,
-        anchors=(kind.rid,),
-        reads=(kind.rid,),
+        about=(kind.rid,),
         effect={
             "from": str(folder),
             "pictures": len(rows),

@@ -40,6 +40,31 @@ class Reading:
         """New rids."""
         return self.ground.mint.many(count)
 
+    def plan(
+        self,
+        verb: str,
+        args: Mapping[str, Any],
+        effect: Mapping[str, Any],
+        *,
+        about: tuple[Rid, ...],
+        payload: Mapping[str, Any] | None = None,
+        needs: Mapping[str, str] | None = None,
+        nothing: bool = False,
+    ) -> Plan:
+        """The plan of a verb from what was read here, where all that it relied on is what it is about."""
+        return Plan(
+            id=self.mint()[0],
+            verb=verb,
+            args=args,
+            at=self.view.change,
+            anchors=about,
+            reads=about,
+            effect=effect,
+            payload=payload or {},
+            needs=needs or {},
+            nothing=nothing,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Bulk:

@@ -60,13 +60,10 @@ def _plan_back(on: Reading, what: str) -> Plan:
     one, retired = _find_retired(on, what)
     naming_it = [] if one.kind == COLUMN else _named_before(on.view, one.rid, retired)
     datasets = naming.name_things(on.view, [row.dataset for row in naming_it])
-    return Plan(
-        id=on.mint()[0],
+    return on.plan(
         verb="retire",
         args={"kind": one.kind, "rid": one.rid, "back": True, "named by": [row.rid for row in naming_it]},
-        at=on.view.change,
-        anchors=(_anchor(one), *datasets),
-        reads=(_anchor(one), *datasets),
+        about=(_anchor(one), *datasets),
         effect={
             "brings back": one.full_name,
             **({"comes back to the datasets": sorted(named.name for named in datasets.values())} if datasets else {}),

@@ -56,8 +56,7 @@ def plan_retype(
         if value is not None
     ]
     thing = SchemaThing(COLUMN, column.rid, column.name, f"{kind.name}.{column.name}", kind.rid)
-    return Plan(
-        id=on.mint()[0],
+    return on.plan(
         verb="retype",
         args={
             "type": kind.rid,
@@ -67,9 +66,7 @@ def plan_retype(
             "maps": len(done.used) if column.sensitive else done.used,
             "changed": len(changed),
         },
-        at=on.view.change,
-        anchors=(kind.rid,),
-        reads=(kind.rid,),
+        about=(kind.rid,),
         effect={
             "retypes": thing.full_name,
             "from": str(column.holds),

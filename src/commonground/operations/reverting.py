@@ -48,13 +48,10 @@ def plan_revert(on: Reading, *, change: int) -> Plan:
     if on.actor.person in {rid for listed in inverse.ends.values() for rid in listed}:
         raise InvalidInput("Nobody can take back their own coming.", todo="Ask another owner of the study.")
     anchors = changes.list_anchors(on.view.connection, change)
-    return Plan(
-        id=on.mint()[0],
+    return on.plan(
         verb="revert",
         args={"change": change, "ends": dict(inverse.ends), "restores": dict(inverse.restores)},
-        at=on.view.change,
-        anchors=tuple(anchors),
-        reads=tuple(anchors),
+        about=tuple(anchors),
         effect={
             "undoes": f"change {change}, {done.verb}",
             "takes away": _count(on.view, inverse.ends),

@@ -26,13 +26,10 @@ def plan_sensitive(on: Reading, *, columns: Sequence[str], clear: bool = False) 
     things = [
         SchemaThing(COLUMN, column.rid, column.name, f"{kind.name}.{column.name}", kind.rid) for kind, column in fresh
     ]
-    return Plan(
-        id=on.mint()[0],
+    return on.plan(
         verb="type sensitive",
         args={"columns": [column.rid for _, column in fresh], "sensitive": not clear},
-        at=on.view.change,
-        anchors=types,
-        reads=types,
+        about=types,
         effect={
             "marks": f"{', '.join(one.full_name for one in things)} as {'not ' if clear else ''}sensitive",
             "touches": list(dict.fromkeys(line for one in things for line in list_lines(on, one))),
