@@ -62,6 +62,14 @@ POINTS = [
 ]
 
 
+def two_places(tmp_path: Path) -> tuple[Path, Path]:
+    """A new study, closed, and a folder to work in."""
+    study, work = tmp_path / "study", tmp_path / "work"
+    work.mkdir()
+    create_study(study, name="Test study").ground.close()
+    return study, work
+
+
 def run_script(folder: Path, study: Path, fault: str = "") -> int:
     """Run the script in a process of its own, with a planned fault; returns its exit status."""
     environment = {**os.environ, "STUDY": str(study), MARK: "1"}
@@ -84,9 +92,7 @@ def records_of(session: Session) -> list[Any]:
 @pytest.mark.parametrize("place", POINTS)
 def test_kill_at_any_point_leaves_one_truthful_execution(tmp_path: Path, place: str) -> None:
     """There is at most one execution; once it had logged, nothing of it is missing; a second sync does nothing."""
-    study, work = tmp_path / "study", tmp_path / "work"
-    work.mkdir()
-    create_study(study, name="Test study").ground.close()
+    study, work = two_places(tmp_path)
     assert run_script(work, study, f"{place}:kill") in {-signal.SIGKILL, 0}
     session = open_study(study)
     try:
@@ -115,9 +121,7 @@ def test_kill_at_any_point_leaves_one_truthful_execution(tmp_path: Path, place: 
 @pytest.mark.parametrize("fault", ["database.before_commit:1:eio!", "changes.link:2:enospc!", "blobs.publish:1:eio!"])
 def test_faults_of_the_disk_do_not_stop_the_work(tmp_path: Path, fault: str) -> None:
     """If the catalogue cannot be written, at the start or the end, the program ends well; all is delivered later."""
-    study, work = tmp_path / "study", tmp_path / "work"
-    work.mkdir()
-    create_study(study, name="Test study").ground.close()
+    study, work = two_places(tmp_path)
     assert run_script(work, study, fault) == 0
     session = open_study(study)
     try:
@@ -132,9 +136,7 @@ def test_faults_of_the_disk_do_not_stop_the_work(tmp_path: Path, fault: str) -> 
 
 def test_the_last_word_has_room_on_a_full_disk(tmp_path: Path) -> None:
     """With the disk full for the spool and the catalogue at the end, the end itself is still told as it was."""
-    study, work = tmp_path / "study", tmp_path / "work"
-    work.mkdir()
-    create_study(study, name="Test study").ground.close()
+    study, work = two_places(tmp_path)
     # The 7th write is the last word; the next one finds the room that was kept.
     assert run_script(work, study, "spool.append:7:enospc,changes.link:2:enospc!") == 0
     session = open_study(study)
@@ -191,9 +193,7 @@ def test_a_silent_run_elsewhere_is_lost_only_after_its_lease(session: Session) -
 
 def test_a_damaged_spool_is_delivered_with_its_holes_told(tmp_path: Path) -> None:
     """A line that was overwritten is left out and told; all others are kept."""
-    study, work = tmp_path / "study", tmp_path / "work"
-    work.mkdir()
-    create_study(study, name="Test study").ground.close()
+    study, work = two_places(tmp_path)
     assert run_script(work, study, "run.finish:1:kill") == -signal.SIGKILL
     ((_, folder),) = run_spool.list_folders(study / ".commonground" / "spool")
     (path,) = folder.glob("run-*.spool")
@@ -215,9 +215,7 @@ def test_a_damaged_spool_is_delivered_with_its_holes_told(tmp_path: Path) -> Non
 @pytest.mark.parametrize("content", [None, b"", b"weighty", b"weights and more"])
 def test_an_output_whose_bytes_are_gone_holds_nothing_else_back(tmp_path: Path, content: bytes | None) -> None:
     """After a power cut the spool may name a file that is missing or other: the rest is delivered, the loss told."""
-    study, work = tmp_path / "study", tmp_path / "work"
-    work.mkdir()
-    create_study(study, name="Test study").ground.close()
+    study, work = two_places(tmp_path)
     assert run_script(work, study, "run.finish:1:kill") == -signal.SIGKILL
     (kept,) = study.rglob("out-*")
     kept.unlink() if content is None else kept.write_bytes(content)
@@ -237,9 +235,7 @@ def test_an_output_whose_bytes_are_gone_holds_nothing_else_back(tmp_path: Path, 
 @pytest.mark.parametrize("left", [None, 0, 1, 2, 4])
 def test_an_end_that_outlived_its_spool_is_known(tmp_path: Path, left: int | None) -> None:
     """After a power cut the end may be in the catalogue, and the spool have no last word, few lines or no file."""
-    study, work = tmp_path / "study", tmp_path / "work"
-    work.mkdir()
-    create_study(study, name="Test study").ground.close()
+    study, work = two_places(tmp_path)
     assert run_script(work, study, "spool.discard:1:kill") == -signal.SIGKILL
     ((_, folder),) = run_spool.list_folders(study / ".commonground" / "spool")
     (path,) = folder.glob("run-*.spool")
@@ -264,9 +260,7 @@ def test_an_end_that_outlived_its_spool_is_known(tmp_path: Path, left: int | Non
 
 def test_what_an_end_by_hand_does_not_have_stays(tmp_path: Path) -> None:
     """A spool with records that the end in the catalogue was not made from is not taken for delivered."""
-    study, work = tmp_path / "study", tmp_path / "work"
-    work.mkdir()
-    create_study(study, name="Test study").ground.close()
+    study, work = two_places(tmp_path)
     assert run_script(work, study, "run.finish:1:kill") == -signal.SIGKILL
     ((rid, folder),) = run_spool.list_folders(study / ".commonground" / "spool")
     (path,) = folder.glob("run-*.spool")
