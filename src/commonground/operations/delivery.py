@@ -24,13 +24,13 @@ from commonground.operations.lost import LEASE_S, decide_end, is_still_writing
 from commonground.operations.output_log import cells_asset, log_asset
 from commonground.operations.run_spool import Gathered, RunWriter
 from commonground.operations.session import Session
-from commonground.operations.values import write_values
 from commonground.operations.waiting import has_unfinished_erasure
 from commonground.store import changes, workspaces
 from commonground.store.faults import point
 from commonground.store.processes import ProcessMark, process_alive, this_process
 from commonground.store.spool import read
 from commonground.structure import executions, history, metrics
+from commonground.structure.assets import KEPT_VALUES
 from commonground.structure.execution_states import Status, is_lost
 from commonground.structure.tables import execution as execution_table
 
@@ -216,9 +216,9 @@ def _commit(
 ) -> None:
     if not started:
         deliver_start(session, gathered)
-    for told in gathered.values:
-        edge = write_values(session, gathered.execution, told)
-        gathered.edges[edge["rid"]] = edge
+    if gathered.values or any(one["asset"]["kind"] == KEPT_VALUES for one in gathered.assets):
+        # It reads and writes Parquet files, so it is loaded when it is needed.
+        importlib.import_module("commonground.operations.kept_aside").write_values_or_keep(session, gathered)
     session.commit(gathered.final_plan(final), final.get("why"), made_at=final["ended_at"], new=new)
     if gathered.start is not None and gathered.start.get("array"):
         settle(session, gathered.start["array"]["execution"]["rid"])

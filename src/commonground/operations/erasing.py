@@ -38,9 +38,9 @@ from commonground.structure.erasure import (
     Reach,
     find_digests,
     find_kept_values,
-    keeps_values,
     measure_reach,
     redact,
+    split_kept_values,
 )
 from commonground.structure.parts import Sealed
 from commonground.structure.stored_files import ANY_DIGEST
@@ -307,4 +307,4 @@ def _refuse_open_spools(ground: Ground, reach: Reach) -> None:
 
 
 def _holds(content: bytes, names: set[str], rids: set[Rid]) -> bool:
-    return is_named(names, content.decode(errors="replace")) or keeps_values(content, rids)
+    return is_named(names, content.decode(errors="replace")) or split_kept_values(content, rids) is not None

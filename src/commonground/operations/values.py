@@ -9,7 +9,10 @@ from typing import Any
 from commonground.errors import NotFound
 from commonground.identity import Rid
 from commonground.operations.executions import produced_edge
+from commonground.operations.features import name_entities
+from commonground.operations.plans import Plan
 from commonground.operations.session import Session
+from commonground.store import changes
 from commonground.structure import entities, features
 
 
@@ -17,18 +20,41 @@ def write_values(session: Session, execution: Rid, told: Mapping[str, Any]) -> d
     """Write them, once, however often it is tried; gives the edge from the execution to the feature.
 
     `told` is plain data: plan and edge (ids made by the caller), type, feature, entities (rids) or keys, values,
-    reasons. Raises InvalidInput or NotFound if they cannot be taken.
+    reasons. Raises InvalidInput, NotFound or Conflict if they cannot be taken.
     """
-    with session.ground.view() as view:
-        kind = entities.get_type(view, told["type"])
+    written = find_written(session, execution, told)
+    if written is not None:
+        return written
+    declared = plan_feature(session, told)
+    if declared is not None:
+        session.commit(declared, new=True)
+    return commit_values(session, execution, told, plan_values(session, execution, told))
+
+
+def find_written(session: Session, execution: Rid, told: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The edge of values that are on record already, which may not be taken a second time by now; None if not."""
+    with session.ground.database.read() as connection:
+        change = changes.find_plan(connection, told["plan"])
+    return None if change is None or not change.args else _edge(execution, told, change.args)
+
+
+def plan_feature(session: Session, told: Mapping[str, Any]) -> Plan | None:
+    """What declares their feature; None if it is there. Raises NotFound for entities that are not there."""
+    with session.reading() as on:
+        kind = entities.get_type(on.view, told["type"])
         try:
-            features.get_feature(view, told["feature"], kind.rid)
-            known = True
+            features.get_feature(on.view, told["feature"], kind.rid)
         except NotFound:
-            known = False
-    if not known:
-        holds = _holds(told["values"])
-        session.write("feature add", name=told["feature"], type=told["type"], holds=holds)
+            if "keys" in told:
+                # Before anything is declared for them.
+                name_entities(on, kind, told["keys"])
+        else:
+            return None
+    return session.plan("feature add", name=told["feature"], type=told["type"], holds=_holds(told["values"]))
+
+
+def plan_values(session: Session, execution: Rid, told: Mapping[str, Any]) -> Plan:
+    """What writes them, under the id that they were given; raises as `write_values` does."""
     given = {"keys": told["keys"]} if "keys" in told else {"entities_": told["entities"]}
     plan = session.plan(
         "feature annotate",
@@ -39,10 +65,18 @@ def write_values(session: Session, execution: Rid, told: Mapping[str, Any]) -> d
         origin=execution,
         **given,
     )
-    done = session.commit(dataclasses.replace(plan, id=told["plan"]))
-    made = done.change.args if done.change is not None else plan.args
+    return dataclasses.replace(plan, id=told["plan"])
+
+
+def commit_values(session: Session, execution: Rid, told: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """Write what was planned, and give the edge."""
+    done = session.commit(plan)
+    return _edge(execution, told, done.change.args if done.change is not None else plan.args)
+
+
+def _edge(execution: Rid, told: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
     details = {"feature": told["feature"], "type": told["type"], "values": len(told["values"]), "batch": made["batch"]}
-    return produced_edge(told["edge"], execution, plan.args["feature"], told["feature"], details)
+    return produced_edge(told["edge"], execution, made["feature"], told["feature"], details)
 
 
 def _holds(values: Sequence[Any]) -> str:

@@ -20,6 +20,10 @@ from commonground.structure import tables
 
 MANY = 50
 SERIES = "series"
+KEPT_VALUES = "values"
+"""The kind of the files in which re-runs keep what they computed: columns entity and value."""
+REFUSED_VALUES = "refused values"
+"""The kind of the files in which a delivery keeps what it could not write: the same columns, and more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from commonground.store.blobs import BlobStore
 from commonground.store.portions import portions
 from commonground.store.view import View
 from commonground.structure import tables
-from commonground.structure.assets import Asset, list_assets
+from commonground.structure.assets import KEPT_VALUES, REFUSED_VALUES, Asset, list_assets
 from commonground.structure.column_types import Holds
 from commonground.structure.entities import EntityType, get_table, list_aliases, list_types
 from commonground.structure.features import VALUE_TABLES
@@ -31,8 +31,6 @@ from commonground.structure.tables import entity_column
 from commonground.structure.telling_files import may_stand_in
 from commonground.structure.telling_words import list_changes_about
 
-KEPT_VALUES = "values"
-"""The kind of the files in which re-runs keep what they computed: columns entity and value."""
 TELLING = (tables.edge, tables.execution)
 """Tables whose `details` may tell the digest of a file."""
 ENTITY_COLUMN = {"members": "entity", "values": "entity", "entities": "rid", "sensitive": "rid", "raters": "scope"}
@@ -121,20 +119,21 @@ def find_digests(connection: sa.Connection, assets: Collection[Rid]) -> set[str]
 
 
 def find_kept_values(view: View, blobs: BlobStore, rids: set[Rid]) -> Iterator[tuple[Asset, pa.Table, pa.Table]]:
-    """Files of re-runs that hold values of these entities: the file, its rows, and the rows that may stay."""
-    rows = view.list_rows(tables.asset, tables.asset.c.kind == KEPT_VALUES)
+    """Files of runs that hold values of these entities: the file, its rows, and the rows that may stay."""
+    rows = view.list_rows(tables.asset, tables.asset.c.kind.in_([KEPT_VALUES, REFUSED_VALUES]))
     for asset in list_assets(view, [row.rid for row in rows]):
-        table = _read_values(blobs.get_bytes(asset.digest)) if asset.stored else None
-        if table is not None:
-            gone = pc.is_in(table["entity"], pa.array(sorted(rids), pa.int64()))
-            if pc.any(gone).as_py():
-                yield asset, table, table.filter(pc.invert(gone))
+        found = split_kept_values(blobs.get_bytes(asset.digest), rids) if asset.stored else None
+        if found is not None:
+            yield asset, *found
 
 
-def keeps_values(content: bytes, rids: set[Rid]) -> bool:
-    """Whether these bytes are a file of kept values in which one of the entities stands."""
+def split_kept_values(content: bytes, rids: set[Rid]) -> tuple[pa.Table, pa.Table] | None:
+    """The rows of a file of kept values, and those that may stay; None if none of the entities stands in it."""
     table = _read_values(content)
-    return table is not None and bool(pc.any(pc.is_in(table["entity"], pa.array(sorted(rids), pa.int64()))).as_py())
+    if table is None:
+        return None
+    gone = pc.is_in(table["entity"], pa.array(sorted(rids), pa.int64()))
+    return (table, table.filter(pc.invert(gone))) if pc.any(gone).as_py() else None
 
 
 def _read_values(content: bytes) -> pa.Table | None:
