@@ -383,6 +383,19 @@ def test_a_scratch_run_is_kept_without_running_again(session: Session) -> None:
         session.write("execution promote", execution=run.rid)
 
 
+def test_an_output_that_cannot_be_put_together_costs_nothing_else(session: Session) -> None:
+    """If log and cells cannot be written at the end nothing is raised, and the record says what it does not have."""
+    with Run(session, name="holes") as run:
+        sys.stdout.write("said\n")
+        run.log({"loss": 1.0})
+        (run.folder / "cell.now").write_text("{}")
+        for name in ("output.log", "cells.jsonl"):
+            (run.folder / name).mkdir()
+    record = session.read("execution get", execution=run.rid)
+    assert (record.execution.status, record.metrics["loss"].points) == (Status.FINISHED, 1)
+    assert [hole.partition(" could")[0] for hole in record.execution.details["holes"]] == ["the log", "the cells"]
+
+
 def test_signals_are_given_back(session: Session) -> None:
     """The handler of SIGTERM is ours only while a run is active."""
     before = signal.getsignal(signal.SIGTERM)

@@ -24,12 +24,13 @@ from commonground.errors import CommonGroundError, InvalidInput, count
 from commonground.identity import Rid, show_rid
 from commonground.interfaces.client import ranks
 from commonground.interfaces.client.capture import capture_command
+from commonground.interfaces.client.output import gather_output
 from commonground.interfaces.client.progress import Progress
 from commonground.interfaces.client.run_start import OUT_OF_REACH, Asked, Begun, begin, tell
 from commonground.operations import run_spool
 from commonground.operations.delivery import deliver_folder, finish
 from commonground.operations.lost import list_unfinished
-from commonground.operations.output_log import OutputLog, log_asset
+from commonground.operations.output_log import OutputLog
 from commonground.operations.session import Session
 from commonground.operations.studies import open_study
 from commonground.store.processes import (
@@ -268,25 +269,12 @@ def _end(
     elif status is Status.FAILED and inner and inner[-1]["reason"]:
         reason = f"{inner[-1]['reason']} (exit status {facts['exit_status']})"
     clean = screen(reason[:LONGEST_REASON]).text if reason else None
-    verdict = {
-        "status": str(status),
-        "reason": clean,
-        "ended_at": ended_at,
-        "details": facts,
-        "log": _keep_log(session, begun),
-    }
+    kept = gather_output(begun, session.ground.mint, facts)
+    verdict = {"status": str(status), "reason": clean, "ended_at": ended_at, **kept}
     try:
         finish(session, begun.folder, begun.writer, verdict=verdict, started=begun.delivered)
     except (CommonGroundError, *OUT_OF_REACH) as error:
         tell(f"Execution {show_rid(begun.execution)} could not be delivered: {error}")
-
-
-def _keep_log(session: Session, begun: Begun) -> dict[str, Any] | None:
-    try:
-        return log_asset(begun.folder, begun.execution, session.ground.mint)
-    except OSError:
-        # The pieces lie where they were written, and whoever delivers the spool later puts them together.
-        return None
 
 
 def _name_all(sent: Mapping[int, str]) -> list[str]:

@@ -171,7 +171,7 @@ class Gathered:
             early = self.start["args"]["execution"]["details"].get(WITHHELD, {})
             details[WITHHELD] = {**early, **self.facts[WITHHELD]}
         if self.notes:
-            details["holes"] = self.notes[:MOST_NOTES]
+            details["holes"] = [*details.get("holes", ()), *self.notes][:MOST_NOTES]
         changes: dict[str, Any] = {
             "status": final["status"],
             "reason": final.get("reason"),

@@ -5,11 +5,14 @@ Only text written through Python is seen here; `cg run` sees all that the proces
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
-from commonground.operations.output_log import OutputLog
+from commonground.identity import Mint
+from commonground.interfaces.client.run_start import Begun
+from commonground.operations.output_log import OutputLog, cells_asset, log_asset
 
 
 class Tee:
@@ -62,3 +65,19 @@ class Capture:
                 sys.stderr = self._before[1]
         self._before = None
         self.kept.close()
+
+
+def gather_output(begun: Begun, mint: Mint, facts: Mapping[str, Any], *, more: str = "") -> dict[str, Any]:
+    """Log, cells and details for the last word of a run; `more` is added to the log. Never raises OSError.
+
+    What cannot be put together now is told as a hole; who delivers the spool later, if it must be, tries again.
+    """
+    found: dict[str, dict[str, Any] | None] = {}
+    holes = [begun.writer.error] if begun.writer.error else []
+    for name, make in (("log", functools.partial(log_asset, more=more)), ("cells", cells_asset)):
+        try:
+            found[name] = make(begun.folder, begun.execution, mint)
+        except OSError as error:
+            found[name] = None
+            holes.append(f"the {name} could not be put together: {error.strerror}")
+    return {**found, "details": {**facts, **({"holes": holes} if holes else {})}}

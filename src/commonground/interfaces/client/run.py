@@ -26,7 +26,7 @@ from commonground.interfaces.client.asked import RunAsked
 from commonground.interfaces.client.capture import capture
 from commonground.interfaces.client.kept_values import keep_values
 from commonground.interfaces.client.metric_values import MetricValues
-from commonground.interfaces.client.output import Capture
+from commonground.interfaces.client.output import Capture, gather_output
 from commonground.interfaces.client.progress import Progress
 from commonground.interfaces.client.run_inputs import RunInput, within_reach
 from commonground.interfaces.client.run_start import OUT_OF_REACH, Asked, Begun, begin, deliver_elsewhere, tell, warn
@@ -34,7 +34,7 @@ from commonground.operations import run_spool
 from commonground.operations.delivery import deliver_folder, finish
 from commonground.operations.executions import used_edge
 from commonground.operations.inputs import Pin
-from commonground.operations.output_log import OutputLog, cells_asset, log_asset
+from commonground.operations.output_log import OutputLog
 from commonground.operations.session import Session
 from commonground.structure.execution_states import Status
 from commonground.structure.parameters import as_rows
@@ -162,15 +162,10 @@ class Run:
             else:
                 deliver_elsewhere(self._session)
             return
-        log = self._stop_output(_trace)
-        verdict = {
-            "status": str(status),
-            "reason": clean,
-            "ended_at": now,
-            "log": log,
-            "cells": cells_asset(begun.folder, begun.execution, self._session.ground.mint),
-            "details": {**facts, **({"holes": [begun.writer.error]} if begun.writer.error else {})},
-        }
+        if self._capture is not None:
+            self._capture.stop()
+        kept = gather_output(begun, self._session.ground.mint, facts, more=_trace)
+        verdict = {"status": str(status), "reason": clean, "ended_at": now, **kept}
         try:
             finish(self._session, begun.folder, begun.writer, verdict=verdict, started=begun.delivered)
         except (CommonGroundError, *OUT_OF_REACH) as error:
@@ -301,15 +296,6 @@ class Run:
             begun.writer.append(run_spool.EDGE, {"edge": edge, "files": []})
 
     # ------------------------------------------------------------ inside
-
-    def _stop_output(self, trace: str) -> dict[str, Any] | None:
-        begun = self._state
-        if self._capture is not None:
-            self._capture.stop()
-        try:
-            return log_asset(begun.folder, begun.execution, self._session.ground.mint, more=trace)
-        except OSError:
-            return None
 
     def _say_replaced(self, program: str) -> None:
         if self._begun is None or self._ended or self._owner != os.getpid():
