@@ -94,9 +94,11 @@ def test_a_program_that_becomes_another_is_not_called_killed(scene: Scene) -> No
 
 @pytest.mark.parametrize("door", INSIDE)
 def test_an_exec_that_fails_is_no_end(scene: Scene, door: str) -> None:
-    """A program that could not be replaced goes on, and finishes."""
-    code, told = scene.run(door, "try:\n    os.execv('/nonexistent', ['x'])\nexcept OSError:\n    print('still here')")
-    assert (code, told.status, told.log) == (0, "finished", "still here\n")
+    """A program that could not be replaced goes on, and finishes; its arguments may be given by name."""
+    ways = ("os.execv('/nonexistent', ['x'])", "os.execve(path='/nonexistent', argv=['x'], env={})")
+    tries = "\n".join(f"try:\n    {way}\nexcept OSError:\n    print('still here')" for way in ways)
+    code, told = scene.run(door, tries)
+    assert (code, told.status, told.log) == (0, "finished", "still here\nstill here\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

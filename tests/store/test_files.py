@@ -264,3 +264,31 @@ def test_every_error_number_gives_a_sentence_and_a_way_on(code):
     assert error.what.endswith("while writing /disk/a.")
     assert error.todo
     assert isinstance(error, StorageFull) == (code in {errno.ENOSPC, errno.EDQUOT})
+
+
+def test_what_has_a_name_is_there_and_what_no_name_can_mean_is_not(tmp_path: Path) -> None:
+    """A file and a folder are there; a dangling link, a name that is too long or has NUL is not, and is no error."""
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to("nowhere")
+    assert files.is_there(tmp_path)
+    assert files.is_there(tmp_path / "file")
+    for name in ("other", "dangling", "x" * 300, "file/inside", "a\0b"):
+        assert not files.is_there(tmp_path / name)
+
+
+def test_an_absolute_path_keeps_its_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dots are taken out of the text; a link is not followed, and what is not there has a path too."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    monkeypatch.chdir(tmp_path)
+    assert files.absolute("folder/../link/./x") == f"{tmp_path}/link/x"
+
+
+def test_the_names_in_a_folder(tmp_path: Path) -> None:
+    """A folder that is not there has none; what is no folder is an error."""
+    (tmp_path / "a").touch()
+    (tmp_path / "b").mkdir()
+    assert sorted(files.list_names(tmp_path)) == ["a", "b"]
+    assert files.list_names(tmp_path / "c") == []
+    with pytest.raises(NotADirectoryError):
+        files.list_names(tmp_path / "a")

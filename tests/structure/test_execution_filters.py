@@ -52,6 +52,7 @@ def test_started_is_an_instant() -> None:
         "metrics. > 1",
         "auc > 1",
         "metrics.auc > high",
+        f"metrics.auc < {'9' * 400}",
         "status < finished",
         "params.x > none",
         "scratch = maybe",

@@ -53,15 +53,15 @@ class Progress:
 
 
 _watched: set[Progress] = set()
-_thread: threading.Thread | None = None
+_threads: list[threading.Thread] = []
+"""The one that shows all progress of this process, once there is any."""
 
 
 def _watch(progress: Progress) -> None:
-    global _thread  # noqa: PLW0603 - one thread for the process
     _watched.add(progress)
-    if _thread is None:
-        _thread = threading.Thread(target=_work, name="commonground-progress", daemon=True)
-        _thread.start()
+    if not _threads:
+        _threads.append(threading.Thread(target=_work, name="commonground-progress", daemon=True))
+        _threads[0].start()
 
 
 def _work() -> None:
@@ -72,8 +72,8 @@ def _work() -> None:
 
 
 def _forget_in_child() -> None:
-    global _thread  # noqa: PLW0603 - the thread did not come along
-    _thread = None
+    # No thread comes along.
+    _threads.clear()
     _watched.clear()
 
 
