@@ -135,6 +135,20 @@ def test_what_was_planned_before_is_refused(study: Session) -> None:
         study.commit(before)
 
 
+@pytest.mark.parametrize("what", ["Nodule.shape", "column:Nodule.shape", "Nodule.grade", "grade"])
+def test_whoever_asks_for_what_is_retired_is_told_so(study: Session, what: str) -> None:
+    """Renaming, retiring once more and what depends on it say that it was retired, not that it is unknown."""
+    study.write("retire", what="Nodule.shape")
+    study.write("retire", what="Nodule.grade")
+    for verb, more in (("rename", {"to": "other"}), ("retire", {})):
+        with pytest.raises(Conflict, match="was retired by change"):
+            study.plan(verb, what=what, **more)
+    with pytest.raises(Conflict, match="was retired by change"):
+        study.read("impact", what=what)
+    with pytest.raises(NotFound):
+        study.read("impact", what="Nodule.colour")
+
+
 def test_what_cannot_be_retired(study: Session) -> None:
     """A type, a link, what was never there or is retired already; and a contributor retires nothing."""
     study.write("type add", name="Scan", columns=[{"name": "nodule", "holds": "link", "target": "Nodule"}])

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from commonground.errors import Ambiguous, InvalidInput
+from commonground.errors import Ambiguous, InvalidInput, NotFound
 from commonground.identity import Kind, Rid
 from commonground.operations.resolving import resolve
 from commonground.store.view import View
 from commonground.structure import entities, tables
 from commonground.structure.entities import EntityColumn, EntityType
-from commonground.structure.former_names import find_named_rows
+from commonground.structure.former_names import find_named_rows, refuse_retired
 
 COLUMN = "column"
 TABLES: dict[str, sa.Table] = {
@@ -53,7 +53,10 @@ class SchemaThing:
 
 
 def resolve_thing(view: View, what: str) -> SchemaThing:
-    """What a name means among declared things; raises NotFound, Ambiguous, or InvalidInput for anything else."""
+    """What a name means among declared things.
+
+    Raises NotFound, Ambiguous, Conflict for what was retired, or InvalidInput for anything else.
+    """
     kind, _, rest = what.partition(":")
     inside = _inside(view, rest if kind in {COLUMN, Kind.FEATURE, Kind.TERM} and rest else what)
     if kind in TABLES and rest:
@@ -66,7 +69,11 @@ def resolve_thing(view: View, what: str) -> SchemaThing:
         )
     if inside:
         return inside[0]
-    found = resolve(view, what)
+    try:
+        found = resolve(view, what)
+    except NotFound:
+        _refuse_retired(view, rest if kind in TABLES and rest else what)
+        raise
     if found.kind not in TABLES:
         raise InvalidInput(
             f"{what} is a {found.kind}; only what a study declares has a schema.",
@@ -119,6 +126,15 @@ def _inside(view: View, name: str) -> list[SchemaThing]:
             for row in find_named_rows(view, term, last, term.c.vocabulary == holder.rid)
         ]
     return found
+
+
+def _refuse_retired(view: View, name: str) -> None:
+    """Raise Conflict if a column or a feature of this name was retired."""
+    of, _, last = name.rpartition(".")
+    holders = [row.rid for row in find_named_rows(view, tables.entity_type, of)] if of else []
+    for kind in (COLUMN, Kind.FEATURE):
+        table = TABLES[kind]
+        refuse_retired(view, table, last, kind, *([table.c.type.in_(holders)] if of else []))
 
 
 def _describe(view: View, kind: str, rid: Rid) -> SchemaThing:
