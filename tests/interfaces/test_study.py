@@ -26,6 +26,16 @@ def test_a_run_can_name_its_parent_and_say_more(session: Session) -> None:
         study.run(details={"model": object()})
 
 
+def test_a_tracked_function_can_name_its_parent(session: Session) -> None:
+    """Each call is a part of a run named by itself, by its id or by its name, as `study.run` takes it."""
+    study = Study(session)
+    with study.run(name="sweep") as sweep:
+        pass
+    for parent in (sweep, sweep.rid, "sweep"):
+        own = study.track(parent=parent)(lambda run=None: run.rid)()
+        assert study.read("execution get", execution=own).execution.parent == sweep.rid
+
+
 def test_every_public_name_can_be_had() -> None:
     """Each name at the top leads to one thing, and any other name is an error of the usual sort."""
     assert all(getattr(cg, name) is not None for name in cg.__all__)

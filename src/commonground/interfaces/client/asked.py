@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from commonground.identity import Rid
 from commonground.plain import Plain
 
 
@@ -19,12 +18,6 @@ class RunAsked(TypedDict, total=False):
     name: str | None
     scratch: bool | None
     details: Mapping[str, Any] | None
-
-
-class TrackAsked(RunAsked, total=False):
-    """What each call of a tracked function may be asked for."""
-
-    parent: Rid | None
 
 
 class ReproductionAsked(TypedDict, total=False):

@@ -69,12 +69,16 @@ class Run:
         params: Mapping[str, Any] | None = None,
         name: str | None = None,
         scratch: bool | None = None,
-        parent: Rid | None = None,
+        parent: Run | Rid | str | None = None,
         details: Mapping[str, Any] | None = None,
         entry: str | None = None,
         keep_output: bool = True,
     ) -> None:
         self._session = session
+        if isinstance(parent, Run):
+            parent = parent.rid
+        elif isinstance(parent, str):
+            parent = int(session.read("execution get", execution=parent).execution.rid)
         self._asked = Asked(intent, list(inputs), dict(params or {}), name, scratch, parent, (), dict(details or {}))
         self._entry = entry
         self._keep_output = keep_output

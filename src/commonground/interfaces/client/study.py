@@ -15,14 +15,14 @@ import pyarrow as pa
 from commonground.errors import InvalidInput
 from commonground.exchange.samples import Samples
 from commonground.identity import Rid
-from commonground.interfaces.client.asked import ReproductionAsked, TrackAsked
+from commonground.interfaces.client.asked import ReproductionAsked
 from commonground.interfaces.client.assets import Assets
 from commonground.interfaces.client.curating import Entities, Features, People, Vocabularies
 from commonground.interfaces.client.datasets import Datasets
 from commonground.interfaces.client.evolving import Schema
 from commonground.interfaces.client.repeating import find_repeat
 from commonground.interfaces.client.run import Run
-from commonground.interfaces.client.tracking import track
+from commonground.interfaces.client.tracking import TrackAsked, track
 from commonground.operations.frames import read_frame
 from commonground.operations.plans import Committed, Plan
 from commonground.operations.reproducing import Reproduction
@@ -135,10 +135,6 @@ class Study:
         to be on record, as plain values. Raises NotFound for an unknown parent, InvalidInput for details of objects.
         """
         flatten(details or {})
-        if isinstance(parent, Run):
-            parent = parent.rid
-        elif isinstance(parent, str):
-            parent = int(self.session.read("execution get", execution=parent).execution.rid)
         return Run(
             self.session,
             intent=intent,

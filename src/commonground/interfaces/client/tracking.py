@@ -8,12 +8,19 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, Unpack
 
 from commonground.errors import InvalidInput
-from commonground.interfaces.client.asked import TrackAsked
+from commonground.identity import Rid
+from commonground.interfaces.client.asked import RunAsked
 from commonground.interfaces.client.run import Run
 from commonground.structure.parameters import flatten
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
+
+
+class TrackAsked(RunAsked, total=False):
+    """What each call of a tracked function may be asked for; see `study.run`."""
+
+    parent: Run | Rid | str | None
 
 
 def track(
