@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +29,8 @@ from commonground.store.write_queue import turn
 
 WRITE_LOCK = 7_262_101
 LOCK_TIMEOUT_S = 60.0
+ASK_AFTER_S = 1.0
+"""A connection to a server that has rested for so long may be cut, and is tried before it is used."""
 _FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BROKEN_DISK = frozenset({errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE})
 _opened_by: dict[Path, int] = {}
@@ -243,13 +247,33 @@ def _sqlite_engine(path: Path, module: ModuleType, begin: str, more: Sequence[st
 
 def _postgres_engine(url: sa.URL, isolation: str) -> sa.Engine:
     # Compiling to machine code costs more than the recursive walks it would speed up.
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         isolation_level=isolation,
         pool_size=4,
         max_overflow=60,
         connect_args={"options": f"-c jit=off -c timezone=UTC -c lock_timeout={LOCK_TIMEOUT_S * 1000:.0f}"},
     )
+    _forget_cut_connections(engine)
+    return engine
+
+
+def _forget_cut_connections(engine: sa.Engine) -> None:
+    """Connect anew if the server was started anew since a connection was used: a training of hours outlives it."""
+
+    @sa.event.listens_for(engine, "checkin")
+    def _rest(_connection: DBAPIConnection | None, record: sa.pool.ConnectionPoolEntry) -> None:
+        record.info["used"] = time.monotonic()
+
+    @sa.event.listens_for(engine, "checkout")
+    def _look(connection: DBAPIConnection, record: sa.pool.ConnectionPoolEntry, _proxy: object) -> None:
+        # To ask the server each time would cost more than many a read.
+        if time.monotonic() - record.info.get("used", math.inf) < ASK_AFTER_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise sa.exc.InvalidatePoolError from error
 
 
 @contextlib.contextmanager
