@@ -32,7 +32,7 @@ def read_verify(
     *,
     full: bool = False,
     sample: float | None = None,
-    checkpoint: str | None = None,  # the word at every door
+    checkpoint: str | None = None,
     progress: Progress = _silent,
 ) -> Verification:
     """Recompute the record and look for its files; `checkpoint` is a file with a checkpoint kept elsewhere."""
