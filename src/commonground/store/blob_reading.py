@@ -24,7 +24,7 @@ from commonground.store.blob_places import stat_of
 from commonground.store.containment import Inside, Parts, split_names
 from commonground.store.faults import point
 from commonground.store.parallel import WORTH_A_THREAD, Progress, in_threads
-from commonground.store.staging import hash_open
+from commonground.store.staging import hash_open, read_pieces
 from commonground.store.stat_cache import StatCache, identity
 
 IN_MEMORY: Final = 64 << 20
@@ -62,18 +62,19 @@ def wrong_blob(digest: str, place: str) -> Corrupt:
     )
 
 
-def open_blob(digest: str, place: str) -> int:
-    """A descriptor to read a blob that is not checked yet."""
+def open_blob(digest: str, place: str) -> tuple[int, int]:
+    """A descriptor to read a blob that is not checked yet, and how many bytes it has."""
     point("blobs.read")
     try:
-        return files.open_source(place)
+        reading, about = files.open_source(place)
     except NotFound:
         raise missing_blob(digest) from None
+    return reading, about.st_size
 
 
 def read_verified(digest: str, place: str) -> bytes:
     """All bytes of a blob; raises Corrupt if they are wrong."""
-    reading = open_blob(digest, place)
+    reading, _ = open_blob(digest, place)
     try:
         pieces = list(iter(lambda: files.read_some(reading, place, files.CHUNK * 8), b""))
     finally:
@@ -86,10 +87,10 @@ def read_verified(digest: str, place: str) -> bytes:
 
 def open_verified(digest: str, place: str) -> BinaryIO:
     """A blob as a file to read, checked as a whole before the first byte is handed over."""
-    reading = open_blob(digest, place)
+    reading, size = open_blob(digest, place)
     try:
-        if os.fstat(reading).st_size > IN_MEMORY:
-            found, _ = hash_open(reading, place)
+        if size > IN_MEMORY:
+            found, _ = hash_open(reading, place, size)
             if found != digest:
                 raise wrong_blob(digest, place)
             os.lseek(reading, 0, os.SEEK_SET)
@@ -99,33 +100,33 @@ def open_verified(digest: str, place: str) -> BinaryIO:
     return io.BytesIO(read_verified(digest, place))
 
 
-def copy_verified(digest: str, place: str, writing: int, target: files.AnyPath, *, share: bool) -> int:
-    """Copy a blob into an empty open file (read and write), and give its size; raises Corrupt if it is wrong.
+def copy_verified(digest: str, place: str, writing: int, target: files.AnyPath, *, share: bool) -> bool:
+    """Copy a blob into an empty open file (read and write); raises Corrupt if it is wrong.
 
-    With `share` the copy shares its bytes on disk with the blob where the file system can (a reflink).
+    With `share` the copy shares its bytes on disk with the blob where the file system can (a reflink); gives whether.
     """
-    reading = open_blob(digest, place)
+    reading, size = open_blob(digest, place)
     try:
-        if share and files.clone(reading, writing):
-            found, size = hash_open(writing, target)
+        shared = share and files.clone(reading, writing)
+        if shared:
+            found, _ = hash_open(writing, target, size)
         else:
-            hasher, size = hashlib.sha256(), 0
-            while piece := files.read_some(reading, place):
+            hasher = hashlib.sha256()
+            for piece in read_pieces(reading, place, size):
                 hasher.update(piece)
                 files.write_all(writing, piece, target)
-                size += len(piece)
             found = hasher.hexdigest()
     finally:
         os.close(reading)
     if found != digest:
         raise wrong_blob(digest, place)
-    return size
+    return shared
 
 
 def get_file(digest: str, place: str, target: Path, mode: Mode) -> None:
     """Write one blob to the path `target`, which must be free."""
     with Inside(target.parent) as inside:
-        _write_out(inside, (target.name,), digest, place, mode)
+        _Writer(mode).write(inside, (target.name,), digest, place)
 
 
 def check_out(
@@ -141,27 +142,28 @@ def check_out(
     parts = split_names(name for name, _ in listed)
     wanted = sorted(zip(parts, (digest for _, digest in listed), strict=True))
     todo = _not_there(wanted, folder, report, cache) if folder.is_dir() else wanted
-    sizes = _sizes({digest for _, digest in todo}, place)
+    found = _find_blobs({digest for _, digest in todo}, place)
     files.make_folder(folder)
+    writer = _Writer(mode)
     written: list[Parts] = []
 
-    def write(item: _Item, inside: Inside) -> int:
-        parts, digest = item
-        _write_out(inside, parts, digest, place(digest), mode)
-        written.append(parts)
-        return sizes[digest]
-
     def write_large(item: _Item) -> int:
+        parts, digest = item
         with Inside(folder) as inside:
-            return write(item, inside)
+            writer.write(inside, parts, digest, found[digest][0])
+        written.append(parts)
+        return found[digest][1]
 
     try:
-        for size in in_threads(write_large, [item for item in todo if sizes[item[1]] >= WORTH_A_THREAD]):
+        for size in in_threads(write_large, [item for item in todo if found[item[1]][1] >= WORTH_A_THREAD]):
             report(1, size)
         with Inside(folder) as inside:
-            for item in todo:
-                if sizes[item[1]] < WORTH_A_THREAD:
-                    report(1, write(item, inside))
+            for parts, digest in todo:
+                lies, size = found[digest]
+                if size < WORTH_A_THREAD:
+                    writer.write(inside, parts, digest, lies)
+                    written.append(parts)
+                    report(1, size)
     except BaseException:
         _take_back(folder, written)
         raise
@@ -214,22 +216,24 @@ def _take_back(folder: Path, written: list[Parts]) -> None:
                 inside.remove(parts)
 
 
-def _sizes(digests: set[str], place: Place) -> dict[str, int]:
-    sizes = {}
+def _find_blobs(digests: set[str], place: Place) -> dict[str, tuple[str, int]]:
+    """Where each blob lies and how many bytes it has; raises NotFound for all that are missing."""
+    found = {}
     missing = []
     for digest in sorted(digests):
-        about = stat_of(place(digest))
+        lies = place(digest)
+        about = stat_of(lies)
         if about is None:
             missing.append(digest)
         else:
-            sizes[digest] = about.st_size
+            found[digest] = lies, about.st_size
     if missing:
         raise NotFound(
             f"{len(missing)} of {len(digests)} blobs are not here.",
             todo="Run `cg verify`; fetch them again or restore a backup.",
             faults=missing,
         )
-    return sizes
+    return found
 
 
 def _is_there(inside: Inside, parts: Parts, digest: str, cache: StatCache | None, path: str) -> bool:
@@ -241,7 +245,7 @@ def _is_there(inside: Inside, parts: Parts, digest: str, cache: StatCache | None
     try:
         name = "/".join(parts)
         before = os.fstat(reading)
-        if stat.S_ISREG(before.st_mode) and hash_open(reading, name)[0] == digest:
+        if stat.S_ISREG(before.st_mode) and hash_open(reading, name, before.st_size)[0] == digest:
             if cache is not None and identity(before) == identity(os.fstat(reading)):
                 cache.record(path, before, digest, opened_ns)
             return True
@@ -250,26 +254,34 @@ def _is_there(inside: Inside, parts: Parts, digest: str, cache: StatCache | None
     raise Conflict(f"There is already another {name} in {inside.folder}.", todo="Move it away, then do it again.")
 
 
-def _write_out(inside: Inside, parts: Parts, digest: str, place: str, mode: Mode) -> None:
-    """Write one blob; nothing is left of it after an error."""
-    point("blobs.check_out")
-    if mode == "hardlink" and _link_out(inside, parts, digest, place):
-        return
-    target = f"{inside.folder}/{'/'.join(parts)}"
-    writing = inside.create(parts)
-    try:
-        copy_verified(digest, place, writing, target, share=mode != "copy")
-    except BaseException:
-        inside.remove(parts)
-        raise
-    finally:
-        os.close(writing)
+class _Writer:
+    """Writes blobs out in the way that is asked for; where the disk could not share one it is asked for no other."""
+
+    def __init__(self, mode: Mode) -> None:
+        self._link = mode == "hardlink"
+        self._share = mode != "copy"
+
+    def write(self, inside: Inside, parts: Parts, digest: str, place: str) -> None:
+        """Write one blob; nothing is left of it after an error."""
+        point("blobs.check_out")
+        if self._link and _link_out(inside, parts, digest, place):
+            return
+        target = f"{inside.folder}/{'/'.join(parts)}"
+        writing = inside.create(parts)
+        try:
+            if not copy_verified(digest, place, writing, target, share=self._share):
+                self._share = False
+        except BaseException:
+            inside.remove(parts)
+            raise
+        finally:
+            os.close(writing)
 
 
 def _link_out(inside: Inside, parts: Parts, digest: str, place: str) -> bool:
-    reading = open_blob(digest, place)
+    reading, size = open_blob(digest, place)
     try:
-        if hash_open(reading, place)[0] != digest:
+        if hash_open(reading, place, size)[0] != digest:
             raise wrong_blob(digest, place)
     finally:
         os.close(reading)
@@ -287,9 +299,10 @@ def find_damaged(digests: Iterable[str], place: Place, report: Progress) -> Iter
 
     def look(digest: str) -> tuple[int, Damage | None]:
         try:
-            reading = open_blob(digest, place(digest))
+            lies = place(digest)
+            reading, expected = open_blob(digest, lies)
             try:
-                found, size = hash_open(reading, place(digest))
+                found, size = hash_open(reading, lies, expected)
             finally:
                 os.close(reading)
         except NotFound:

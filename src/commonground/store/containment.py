@@ -122,7 +122,7 @@ class Inside:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
-        self._parts: list[str] = []
+        self._parts: Parts = ()
         self._open = [os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
 
     def __enter__(self) -> Self:
@@ -180,13 +180,15 @@ class Inside:
             raise self._refusal(error, parts) from error
 
     def _enter(self, parts: Parts, *, make: bool) -> int:
+        if parts == self._parts:
+            return self._open[-1]
         same = 0
         while same < min(len(parts), len(self._parts)) and parts[same] == self._parts[same]:
             same += 1
         self._leave(same)
         for part in parts[same:]:
             self._open.append(self._open_folder(part, parts, make=make))
-            self._parts.append(part)
+            self._parts += (part,)
         return self._open[-1]
 
     def _open_folder(self, part: str, parts: Parts, *, make: bool) -> int:
@@ -209,5 +211,5 @@ class Inside:
 
     def _leave(self, depth: int) -> None:
         while len(self._parts) > depth:
-            self._parts.pop()
+            self._parts = self._parts[:-1]
             os.close(self._open.pop())

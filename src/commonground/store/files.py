@@ -79,8 +79,8 @@ def _open(path: AnyPath, flags: int, mode: int, doing: str) -> int:
         raise storage_error(error, doing, path) from error
 
 
-def open_source(path: AnyPath) -> int:
-    """A descriptor to read the regular file `path`.
+def open_source(path: AnyPath) -> tuple[int, os.stat_result]:
+    """A descriptor to read the regular file `path`, and its stat when it was opened.
 
     Raises NotFound if it is not there, InvalidInput if it is a folder, a pipe or a device.
     """
@@ -92,10 +92,11 @@ def open_source(path: AnyPath) -> int:
         raise NotFound(f"There is no file {os.fspath(path)}.", todo="Check the name.") from error
     except OSError as error:
         raise storage_error(error, "opening", path) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode):
         os.close(descriptor)
         raise InvalidInput(f"{os.fspath(path)} is not a file.", todo="Name a file, not a folder, pipe or device.")
-    return descriptor
+    return descriptor, about
 
 
 def write_all(descriptor: int, data: Bytes, path: AnyPath, *, point: str = "files.write") -> None:
@@ -325,7 +326,7 @@ def copy_in(source: AnyPath, target: AnyPath, *, mode: int = 0o644) -> int:
 
     The ways: a reflink, which shares the bytes on disk; copy_file_range; sendfile; plain reading and writing.
     """
-    reading = open_source(source)
+    reading, _ = open_source(source)
     try:
         writing = create(target, mode=mode)
         try:

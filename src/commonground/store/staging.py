@@ -98,11 +98,10 @@ class Staging:
         A file that changes meanwhile is staged as it was read, and `about` is then None.
         """
         opened_ns = time.time_ns()
-        reading = files.open_source(path)
+        reading, before = files.open_source(path)
         try:
-            before = os.fstat(reading)
-            first = files.read_some(reading, path)
-            second = files.read_some(reading, path) if first else b""
+            first = files.read_some(reading, path, min(files.CHUNK, before.st_size + 1))
+            second = files.read_some(reading, path) if first and len(first) != before.st_size else b""
             taken = self._take_large(reading, path, [first, second]) if second else self.take_bytes(first, seems)
             after = os.fstat(reading)
         finally:
@@ -160,18 +159,32 @@ def sweep_staging(root: Path, floor: int) -> None:
 
 def hash_file(path: files.AnyPath) -> tuple[str, int]:
     """SHA-256 in hex and size in bytes of the file at `path`."""
-    reading = files.open_source(path)
+    reading, about = files.open_source(path)
     try:
-        return hash_open(reading, path)
+        return hash_open(reading, path, about.st_size)
     finally:
         os.close(reading)
 
 
-def hash_open(reading: int, path: files.AnyPath) -> tuple[str, int]:
-    """SHA-256 in hex and size in bytes of what is left to read in an open file."""
+def read_pieces(reading: int, path: files.AnyPath, expected: int) -> Iterator[bytes]:
+    """All that is left to read in an open file, piece by piece.
+
+    `expected` is the number of bytes that its stat told: a small file that gives just so many is not asked for more.
+    """
+    piece = files.read_some(reading, path, min(files.CHUNK, expected + 1))
+    if piece:
+        yield piece
+    while piece and len(piece) != expected:
+        piece = files.read_some(reading, path)
+        if piece:
+            yield piece
+
+
+def hash_open(reading: int, path: files.AnyPath, expected: int) -> tuple[str, int]:
+    """SHA-256 in hex and size in bytes of what is left to read in an open file; `expected` as in `read_pieces`."""
     hasher = hashlib.sha256()
     size = 0
-    while piece := files.read_some(reading, path):
+    for piece in read_pieces(reading, path, expected):
         hasher.update(piece)
         size += len(piece)
     return hasher.hexdigest(), size
