@@ -139,8 +139,8 @@ def check_out(
 ) -> int:
     """Write many blobs, each (name, digest), below `folder`, and give how many; see `BlobStore.check_out`."""
     listed = list(items)
-    parts = split_names(name for name, _ in listed)
-    wanted = sorted(zip(parts, (digest for _, digest in listed), strict=True))
+    names = split_names(name for name, _ in listed)
+    wanted = sorted(zip(names, (digest for _, digest in listed), strict=True))
     todo = _not_there(wanted, folder, report, cache) if folder.is_dir() else wanted
     found = _find_blobs({digest for _, digest in todo}, place)
     files.make_folder(folder)

@@ -136,13 +136,17 @@ def insert_rows(
     point("database.write")
     values = tuple(value for _, value in constants)
     columns = (*names, *(name for name, _ in constants))
-    if len(rows) < COPY_FROM:
-        connection.exec_driver_sql(_inserting(table, columns, connection.dialect), [(*row, *values) for row in rows])
-    elif connection.dialect.name == "sqlite":
-        marks = ", ".join([*"?" * len(names), *_literals(values)])
-        connection.exec_driver_sql(
-            f"INSERT INTO {_target(table, columns, connection.dialect)} VALUES ({marks})", list(rows)
-        )
+    dialect = connection.dialect
+    if dialect.name == "sqlite":
+        # Straight to the driver: on top of it a statement costs as much again.
+        driver: Any = connection.connection.driver_connection
+        if len(rows) < COPY_FROM:
+            driver.executemany(_inserting(table, columns, dialect), [(*row, *values) for row in rows])
+        else:
+            marks = ", ".join([*"?" * len(names), *_literals(values)])
+            driver.executemany(f"INSERT INTO {_target(table, columns, dialect)} VALUES ({marks})", rows)
+    elif len(rows) < COPY_FROM:
+        connection.exec_driver_sql(_inserting(table, columns, dialect), [(*row, *values) for row in rows])
     else:
         _copy(connection, f"COPY {_target(table, columns, connection.dialect)} FROM STDIN", rows, values)
 

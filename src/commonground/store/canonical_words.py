@@ -76,13 +76,40 @@ class Arrayed(NamedTuple):
 
 
 def listed(column: Column) -> Listed:
-    """A column as lists, each value checked by itself; raises InvalidInput with a fault for each that does not fit."""
+    """A column as lists; raises InvalidInput with a fault for each value that does not fit."""
+    values = _values(column)
+    return _plainly_listed(column.type, values) or _listed_one_by_one(column, values)
+
+
+def _plainly_listed(kind: ColumnType, values: list[object]) -> Listed | None:
+    """Values that are all of one plain type as lists at once; None if they have to be looked at one by one."""
+    if set(map(type, values)) != {_PLAIN[kind]}:
+        return None
+    valid = [True] * len(values)
+    if kind == "text":
+        try:
+            tails = _texts(cast("list[str]", values))
+        except ValueError:
+            return None
+        return Listed(valid, list(map(len, tails)), tails)
+    if kind == "real":
+        packed = struct.pack(f"<{len(values)}d", *[value + 0.0 for value in cast("list[float]", values)])
+        if any(map(math.isnan, cast("list[float]", values))):
+            return None
+        return Listed(valid, list(struct.unpack(f"<{len(values)}q", packed)), [])
+    if kind in {"int", "instant"}:
+        numbers = cast("list[int]", values)
+        return Listed(valid, numbers, []) if min(numbers) >= MIN_INT and max(numbers) <= MAX_INT else None
+    return None
+
+
+def _listed_one_by_one(column: Column, values: list[object]) -> Listed:
     valid: list[bool] = []
     words: list[int] = []
     tails: list[bytes] = []
     faults: list[str] = []
     written = WRITTEN[column.type]
-    for row, value in enumerate(_values(column)):
+    for row, value in enumerate(values):
         word, tail = 0, b""
         if value is not None:
             try:

@@ -65,23 +65,18 @@ def create(connection: sa.Connection) -> None:
 
 def put(connection: sa.Connection, documents: Iterable[Document], *, new: bool = False) -> None:
     """Add or replace documents; `new` says that none of them can be there, so that nothing is looked for."""
-    entries: list[dict[str, Any]] = [
-        {"rid": document.rid, "kind": document.kind, "title": fold(document.title), "body": fold(document.body)}
-        for document in documents
-    ]
+    entries = [(one.rid, fold(one.title), fold(one.body), str(one.kind)) for one in documents]
     if not entries:
         return
     if not new:
-        remove(connection, [document["rid"] for document in entries])
-    for statement in _PUT_SQLITE if connection.dialect.name == "sqlite" else _PUT_POSTGRES:
-        connection.execute(statement, entries)
-
-
-_PUT_SQLITE = [
-    sa.text(f"INSERT INTO {table}(rowid, title, body, kind) VALUES (:rid, :title, :body, :kind)")
-    for table in ("text_stem", "text_part")
-]
-_PUT_POSTGRES = [sa.text("INSERT INTO text_doc(rid, kind, title, body) VALUES (:rid, :kind, :title, :body)")]
+        remove(connection, [rid for rid, *_ in entries])
+    if connection.dialect.name == "sqlite":
+        # Straight to the driver, as bulk rows go: every run writes its name.
+        driver: Any = connection.connection.driver_connection
+        for table in ("text_stem", "text_part"):
+            driver.executemany(f"INSERT INTO {table}(rowid, title, body, kind) VALUES (?, ?, ?, ?)", entries)
+    else:
+        connection.exec_driver_sql("INSERT INTO text_doc(rid, title, body, kind) VALUES (%s, %s, %s, %s)", entries)
 
 
 def remove(connection: sa.Connection, rids: Sequence[Rid]) -> None:

@@ -39,7 +39,7 @@ def turn(database: Path, timeout: float) -> Iterator[None]:
             if (taken := _take(place, began + min(PATIENCE_S, timeout))) is None:
                 break
             held = _leave(held, taken)
-        taken = _take(database.with_suffix(".lock"), began + timeout)
+        taken = _take(str(database.with_suffix(".lock")), began + timeout)
         if taken is None:
             raise Busy(
                 f"Another process has been writing to this study for {timeout:.0f} s.",
@@ -51,11 +51,12 @@ def turn(database: Path, timeout: float) -> Iterator[None]:
         _leave(held, None)
 
 
-def _places(database: Path) -> list[Path]:
+def _places(database: Path) -> list[str]:
     """The lock files of the places, the outermost first."""
     folder = database.with_suffix(".queue")
-    folder.mkdir(exist_ok=True)
-    return [folder / str(place) for place in range(PLACES, 0, -1)]
+    if not folder.is_dir():
+        folder.mkdir(exist_ok=True)
+    return [f"{folder}/{place}" for place in range(PLACES, 0, -1)]
 
 
 def _leave(held: int | None, taken: int | None) -> int | None:
@@ -66,7 +67,7 @@ def _leave(held: int | None, taken: int | None) -> int | None:
     return taken
 
 
-def _take(path: Path, deadline: float) -> int | None:
+def _take(path: str, deadline: float) -> int | None:
     """A descriptor that holds the lock of a file; None if it was not to be had in time."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     pause = _FIRST_PAUSE_S

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from commonground.identity import Rid
 from commonground.late import np
 from commonground.store.bulk import insert_rows
-from commonground.store.canonical import Column, table_digest
+from commonground.store.canonical import SMALL, Column, table_digest
 from commonground.store.portions import portions
 from commonground.store.view import View
 from commonground.structure.tables import metric, metric_last
@@ -63,7 +63,8 @@ def flag_of(value: float) -> int | None:
 def digest_of_points(points: Sequence[Point]) -> str:
     """SHA-256 of the points as a canonical table in the order given; the same for lists from any source."""
     keys, steps, ats, values = zip(*points, strict=True) if points else ((), (), (), ())
-    order = np.arange(len(points))
+    few = len(points) <= SMALL
+    order = list(range(len(points))) if few else np.arange(len(points))
     columns = [
         Column("key", "text", list(keys)),
         Column("step", "int", list(steps)),

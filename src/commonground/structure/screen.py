@@ -154,6 +154,8 @@ def _rule_spans(text: str) -> Iterator[_Span]:
     lines: dict[str, list[tuple[int, int]]] = {}
     there = {hint for hint in _HINTS if hint in low}
     for rule in _RULES:
+        if rule.hints and there.isdisjoint(rule.hints):
+            continue
         hints = there.intersection(rule.hints)
         for start, end in _lines_with(hints, low, starts, lines) if rule.hints else [(0, len(text))]:
             yield from _hits(rule, text, start, _end_of_line(text, end) if rule.next_line else end)

@@ -156,6 +156,7 @@ def _here() -> Path:
         return Path("/nonexistent")
 
 
+@functools.lru_cache(maxsize=16)
 def _is_tool(script: Path) -> bool:
     """Whether a script is one that was installed, such as pytest: then the code is where it was called."""
     return script.resolve().parent == Path(sys.executable).parent or "site-packages" in script.parts
