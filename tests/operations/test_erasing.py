@@ -169,6 +169,34 @@ def test_words_with_a_value_of_theirs_go_whatever_it_is(
     assert words_of(session, "retype") == [None]
 
 
+def test_what_still_names_them_is_listed(session: Session, tmp_path: Path) -> None:
+    """Names, descriptions and what runs were told stay, so the plan says where a key stands."""
+    session.write("type add", name="Patient")
+    session.write("entity upsert", type="Patient", keys=["p1", "p12"], columns={})
+    (tmp_path / "note.txt").write_text("x")
+    session.write("asset add", path=tmp_path / "note.txt", description="Letter about p1")
+    session.write("dataset create", name="rest", type="Patient", keys=["p12"], description="All but p1")
+    session.write("dataset create", name="other", type="Patient", keys=["p12"], description="With p12")
+    session.write("execution start", name="told", params={"only": "p1"})
+    session.write("vocabulary add", name="side", terms=[{"name": "left", "synonyms": ["as of p1"]}])
+    plan = session.plan("erase", type="Patient", key="p1", basis="withdrawn consent")
+    assert plan.effect["still named by"] == ["asset note.txt", "dataset rest", "execution told", "term left"]
+    other = session.plan("erase", type="Patient", key="p12", basis="withdrawn consent")
+    assert other.effect["still named by"] == ["dataset other"]
+
+
+def test_the_basis_names_nobody(session: Session) -> None:
+    """The basis stays in the change and on the list of erasures, so a key of theirs is taken out of it."""
+    session.write("type add", name="Patient")
+    session.write("entity upsert", type="Patient", keys=["p1", "patient-12"], columns={})
+    asked = session.write("erase", type="Patient", key="p1", basis="p1 asked for it")
+    assert asked.plan.args["basis"] == "[erased] asked for it"
+    wrong = session.write("erase", type="Patient", key="patient-12", basis="patient-12 is in study 12")
+    assert wrong.plan.args["basis"] == "[erased] is in study 12"
+    held = b"".join(path.read_bytes() for path in session.ground.folder.rglob("*") if path.is_file())
+    assert b"patient-12" not in held
+
+
 def test_terms_are_words_of_the_study_and_stay(session: Session) -> None:
     """A term that only an erased row used stays in the vocabulary and in the terms of a released version."""
     session.write("vocabulary add", name="texture", terms=["solid", "cavitary"])

@@ -31,7 +31,7 @@ from commonground.store.portions import portions
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.store.workspaces import workspace
-from commonground.structure import entities, lineage, parts, tables
+from commonground.structure import entities, lineage, naming, parts, tables
 from commonground.structure.assets import SERIES
 from commonground.structure.datasets import Version, list_every_version
 from commonground.structure.erasure import (
@@ -44,10 +44,11 @@ from commonground.structure.erasure import (
 )
 from commonground.structure.parts import Sealed
 from commonground.structure.stored_files import ANY_DIGEST
-from commonground.structure.telling_words import is_named
+from commonground.structure.telling_words import is_named, list_namers
 from commonground.structure.versions import list_types, load_manifest
 
 GONE = "erased"
+SHOWN = 20
 """Stands where the digest of a destroyed file stood."""
 
 
@@ -90,7 +91,7 @@ def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:
         id=on.mint()[0],
         verb="erase",
         args={
-            "basis": basis,
+            "basis": _without_keys(basis, reach.keys),
             "of": [kind.rid, borne],
             "entities": {types[rid].place: sorted(rids) for rid, rids in reach.entities.items()},
             "slots": reach.slots,
@@ -115,10 +116,27 @@ def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:
             "redacts versions": [version_name(on.view, version) for version in versions],
             "models that used them": _models(on.view, versions),
             "words of changes": reach.changes,
+            **({"still named by": named} if (named := _named_by(on.view, reach)) else {}),
             **({"lies outside, to be removed by hand": outside} if outside else {}),
         },
         payload={"bulk": reach.bulk},
     )
+
+
+def _without_keys(words: str, keys: Sequence[str]) -> str:
+    """Words that stay on record, and on the list of erasures, without the keys of who is erased."""
+    for key in sorted(keys, key=len, reverse=True):
+        if is_named([key], words):
+            words = words.replace(key, f"[{GONE}]")
+    return words
+
+
+def _named_by(view: View, reach: Reach) -> list[str]:
+    """What else has one of their keys in its own words, and stays as it is."""
+    going = {*reach.rids, *reach.slots, *(asset.rid for asset in reach.assets)}
+    named = naming.name_things(view, list_namers(view, reach.keys) - going)
+    told = sorted(f"{one.kind} {one.name}" for one in named.values())
+    return told[:SHOWN] + ([f"... and {len(told) - SHOWN:,} more"] if len(told) > SHOWN else [])
 
 
 def recheck_erase(ground: Ground, view: View, plan: Plan) -> None:

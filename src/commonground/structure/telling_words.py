@@ -1,4 +1,4 @@
-"""Which changes say something of some entities in their words: by a key or a digest, by a reader, or by a value.
+"""Which changes say something of some entities in their words: by a key, a digest, a reader or a value; who else does.
 
 A change's words are its arguments and its reason. Besides keys and digests they may hold the labels of readers who are
 known only within an entity (`slots`), and the values of a column for which something else was to be read (`maps`). Such
@@ -17,7 +17,9 @@ import sqlalchemy as sa
 from commonground.identity import Rid
 from commonground.store import schema
 from commonground.store.portions import portions
+from commonground.store.schema import field_type, payload
 from commonground.store.view import View
+from commonground.structure import tables
 from commonground.structure.column_types import Holds
 from commonground.structure.conversions import spell
 from commonground.structure.entities import EntityType, get_table, get_type
@@ -25,6 +27,19 @@ from commonground.structure.tables import entity_column, term
 
 DISTINCT = 6
 """A key of so many characters does not stand in other words by chance."""
+WORDED = {
+    tables.person: "rid",
+    tables.term: "rid",
+    tables.synonym: "term",
+    tables.feature: "rid",
+    tables.asset: "rid",
+    tables.dataset: "rid",
+    tables.criteria: "dataset",
+    tables.withdrawal: "rid",
+    tables.execution: "rid",
+    tables.param: "execution",
+}
+"""Tables in which people say things, and the column of each with what they say it of."""
 _WORD = r"(?<!\w)(?<!\w[-./:,+]){}(?!\w|[-./:,+]\w)"
 
 
@@ -55,6 +70,16 @@ def is_named(keys: Iterable[str], text: str) -> bool:
         key in text and (len(key) >= DISTINCT or re.search(_WORD.format(re.escape(key)), text) is not None)
         for key in keys
     )
+
+
+def list_namers(view: View, names: Collection[str]) -> set[Rid]:
+    """The things whose own words, of now or before, hold one of these names: they stay as they are."""
+    found: set[Rid] = set()
+    for table, owner in WORDED.items():
+        texts = [column for column in payload(table) if field_type(column) == "text"]
+        rows = view.connection.execute(sa.select(table.c[owner], *texts))
+        found.update(thing for thing, *said in rows if is_named(names, "\n".join(filter(None, said))))
+    return found
 
 
 def _maps_a_value(view: View, args: Mapping[str, Any], types: Mapping[Rid, tuple[EntityType, set[Rid]]]) -> bool:
