@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonground.structure.identifier_rules import is_card_number, is_iban, is_nhs_number
-from commonground.structure.screen import Removal, screen, screen_argv
+from commonground.structure.screen import Removal, screen
+from commonground.structure.screen_told import screen_argv
 from planted import CANARIES
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from commonground.plain import Plain
 from commonground.structure.screen import is_withheld
-from commonground.structure.screen_told import KeyNames, flatten_screened, screen_mapping, screen_params
+from commonground.structure.screen_told import KeyNames, flatten_screened, screen_argv, screen_mapping, screen_params
 from planted import CANARIES
 
 
@@ -77,6 +77,28 @@ def test_a_number_is_judged_by_its_name(name: str, kind: str) -> None:
 def test_what_is_no_secret_is_left_alone(params: dict[str, Any]) -> None:
     """Tokens of a text, settings that are on or off, names of models and commits, and seeds are kept as given."""
     assert screen_params(params) == (params, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("pad_token", "[PAD]"),
+        ("new-pad-token", "[PAD2]"),
+        ("padtoken", "[PAD]"),
+        ("hubtoken", "abcd"),
+        ("encryption_key", "abcd"),
+        ("db.password", "sesame"),
+        ("patient_id", "5550123456"),
+        ("patient", "Jane Doe"),
+        ("seed", "5550123456"),
+        ("password", "12"),
+        ("password", "sesame"),
+    ],
+)
+def test_an_argument_and_a_parameter_go_by_one_rule(name: str, value: str) -> None:
+    """What is withheld of a parameter is withheld of an argument with its name, in both of its forms, and no more."""
+    kept = screen_params({name: value})[0][name]
+    assert screen_argv([f"--{name}={value}", f"--{name}", value, "x"]) == [f"--{name}={kept}", f"--{name}", kept, "x"]
 
 
 def test_two_names_that_become_the_same_are_told_apart() -> None:

@@ -42,7 +42,8 @@ from commonground.store.processes import (
     process_start,
 )
 from commonground.structure.execution_states import Status
-from commonground.structure.screen import screen, screen_argv
+from commonground.structure.screen import screen
+from commonground.structure.screen_told import screen_argv
 
 GRACE_S = 2.0
 NOT_FOUND, NOT_EXECUTABLE = 127, 126

@@ -35,8 +35,7 @@ from commonground.structure.lineage import PRODUCED, USED, Edge, add_edges, repl
 from commonground.structure.metrics import Point, digest_of_points
 from commonground.structure.names import clean_name
 from commonground.structure.parameters import add_params, as_rows, find_seeds
-from commonground.structure.screen import screen_argv
-from commonground.structure.screen_told import WITHHELD, KeyNames, flatten_screened, screen_words
+from commonground.structure.screen_told import WITHHELD, KeyNames, flatten_screened, screen_argv, screen_words
 from commonground.structure.storable_text import storable
 
 # ---------------------------------------------------------------- plans, made without a catalogue

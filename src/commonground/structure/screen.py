@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from commonground.structure.identifier_rules import IDENTIFIERS
@@ -24,11 +24,6 @@ _KEY_ENDS = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _LONGEST_KEY = 20_000
 _KEY_LINE = re.compile(r"[+\- >|#\"'\t]*[A-Za-z0-9+/=\\\"', :-]{8,}$")
 _MARK = re.compile(r"\[removed: ([^\]\n]{1,60})\]")
-_FLAG = re.compile(r"(?:--?|\+{1,2})?(?P<name>[A-Za-z][\w.\-]{0,100})(?P<value>=.*)?", re.DOTALL)
-_SECRET_FLAG = re.compile(
-    r"(?i)(?:pass(?:word|wort|wd|phrase|code)?|pwd|secret|credentials?|token|dsn|conn(?:ection)?[_-]?str(?:ing)?"
-    r"|(?:api|access|account|auth|private|secret|license|storage)[_-]?key)(?:[_-]?\d{1,3})?$"
-)
 
 HARMLESS = re.compile(r"[\d.]{0,6}|(?i:true|false|none|null)")
 """What is no secret whatever its name is: nothing, a short number, a setting that is on or off."""
@@ -90,38 +85,6 @@ def kinds_in(text: str) -> str:
 def is_withheld(value: object) -> bool:
     """Whether something was taken out of a value before it was kept."""
     return isinstance(value, str) and _MARK.search(value) is not None
-
-
-def screen_argv(arguments: Sequence[str]) -> list[str]:
-    """The arguments of a command, each screened; the value of a flag named like a secret is removed whatever it is."""
-    clean: list[str] = []
-    flag = ""
-    for argument in arguments:
-        if flag and not argument.startswith("-"):
-            clean.append(_screen_value(flag, argument))
-            flag = ""
-            continue
-        found = _FLAG.fullmatch(argument)
-        flag = ""
-        if found and found["value"] is not None:
-            value = found["value"][1:]
-            clean.append(argument[: len(argument) - len(value)] + _screen_value(found["name"], value))
-        else:
-            clean.append(screen(argument).text)
-            flag = found["name"] if found and argument.startswith("-") else ""
-    return clean
-
-
-def _screen_value(name: str, value: str) -> str:
-    """The value of a named argument, whole or removed."""
-    if _SECRET_FLAG.search(name) and not HARMLESS.fullmatch(value):
-        return mark("secret")
-    alone = screen(value)
-    if alone.removed:
-        return alone.text
-    prefix = f"{name.replace('-', ' ').replace('_', ' ')}: "
-    beside = screen(prefix + value)
-    return beside.text[len(prefix) :] if beside.removed and beside.text.startswith(prefix) else value
 
 
 def _key_spans(text: str) -> Iterator[_Span]:

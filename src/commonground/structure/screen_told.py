@@ -1,9 +1,10 @@
-"""The screen for what a run is told on purpose: parameters, the names of metrics, and words such as its intent.
+"""The screen for what a run is told on purpose: parameters, arguments, names of metrics, words such as its intent.
 
 A parameter is withheld if its name says that it is a secret (`password`, `hub_token`, `db.api_key`), whatever it holds
 but nothing, a short number or a setting that is on or off; or if the screen knows what is in it. What is left is a text
 with the mark `[removed: KIND]`: it is a parameter that was given and not kept, and two of them are not known to be the
-same. Numbers are looked at only beside their names, and seeds are never withheld. Names are screened as well; two that
+same. The named arguments of a command go by the same rule.
+Numbers are looked at only beside their names, and seeds are never withheld. Names are screened as well; two that
 become the same are numbered.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from commonground.plain import Plain
@@ -27,11 +28,12 @@ _STRONG: Final = (
 )
 # The pieces of a text that a model reads are called tokens too: pad_token, max_tokens.
 _WHOLE_NAME: Final = re.compile(rf"(?i)(?:.*(?<![a-z]))?(?:{_STRONG})s?(?:[_-]?\d{{1,3}})?")
-_LAST_NAME: Final = re.compile(rf"(?i)(?:.*(?:{_STRONG})|pass|token)s?(?:[_-]?\d{{1,3}})?|.*[_-]token")
+_LAST_NAME: Final = re.compile(rf"(?i)(?:.*(?:{_STRONG})|pass|token)s?(?:[_-]?\d{{1,3}})?|.*token(?:[_-]?\d{{1,3}})?")
 _TEXT_TOKEN: Final = re.compile(
     r"(?i)(?:.*[_-])?(?:pad|eos|bos|sep|cls|mask|unk|unknown|special|begin|start|end|stop|first|last|next|new|image|audio"
-    r"|video|speech|word|prompt|memory|extra|max|min|num|n|per|by)[_-]token"
+    r"|video|speech|word|prompt|memory|extra|max|min|num|n|per|by)[_-]?token(?:[_-]?\d{1,3})?"
 )
+_FLAG: Final = re.compile(r"(?:--?|\+{1,2})?(?P<name>[A-Za-z][\w.\-]{0,100})(?P<value>=.*)?", re.DOTALL)
 _SHOWN: Final = 1000
 
 
@@ -66,6 +68,26 @@ def screen_params(params: Mapping[str, Plain]) -> tuple[dict[str, Plain], dict[s
         if name != key or (clean[name] is not value and clean[name] != value):
             withheld[f"parameter {name}"] = kinds_in(f"{name} {clean[name]}")
     return clean, withheld
+
+
+def screen_argv(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command, each screened; the value of a named one as that of a parameter with this name."""
+    clean: list[str] = []
+    flag = ""
+    for argument in arguments:
+        if flag and not argument.startswith("-"):
+            clean.append(str(_beside(flag, argument)))
+            flag = ""
+            continue
+        found = _FLAG.fullmatch(argument)
+        flag = ""
+        if found and found["value"] is not None:
+            value = found["value"][1:]
+            clean.append(argument[: len(argument) - len(value)] + str(_beside(found["name"], value)))
+        else:
+            clean.append(screen_words(argument))
+            flag = found["name"] if found and argument.startswith("-") else ""
+    return clean
 
 
 class KeyNames:

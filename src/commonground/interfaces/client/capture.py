@@ -15,7 +15,8 @@ from typing import Any
 from commonground.identity import Mint
 from commonground.structure import code_state, environment
 from commonground.structure.code_state import CodeState
-from commonground.structure.screen import screen, screen_argv
+from commonground.structure.screen import screen
+from commonground.structure.screen_told import screen_argv
 
 LOOK_AGAIN_S = 1.0
 """For so long code that was looked at is not looked at again: a sweep begins hundreds of runs a second."""
