@@ -31,6 +31,9 @@ settings.load_profile("judged" if os.environ.get("CI") else "by hand")
 # Read when the package is imported: from then on a fault point that nobody declared raises.
 os.environ.setdefault("CG_TEST_RUN", "1")
 os.environ.setdefault("CG_PERSON", "Tester")
+# A test says itself who is at work: an agent may not say everything that a person may.
+for agent in ("CLAUDECODE", "CURSOR_AGENT", "CODEX_SANDBOX", "GEMINI_CLI", "AIDER_MODEL", "CG_AGENT"):
+    os.environ.pop(agent, None)
 
 from commonground.operations.session import Session  # noqa: E402
 from commonground.store import database  # noqa: E402

@@ -98,6 +98,35 @@ def test_an_agent_settles_nothing(session: Session, marked: dict[str, Any]) -> N
     assert session.read("feature disagreements", feature="grade")[0].settled == "2"
 
 
+@pytest.mark.parametrize("marked", [{"agent": "CG_AGENT"}, {"on_behalf": 7}])
+def test_an_agent_reads_in_nobodys_name(session: Session, tmp_path: Path, marked: dict[str, Any]) -> None:
+    """An agent commits no reading in a person's name, its own person's included; the person may commit the very plan.
+
+    It may bring in a file of readings, whose origin is the file and whose change is marked; write what an anonymous
+    reader said; and write what a run computed.
+    """
+    session.write("person add", name="Bea")
+    session.write("type add", name="Nodule")
+    session.write("entity upsert", type="Nodule", keys=["n1"], columns={})
+    session.write("feature add", name="grade", type="Nodule", holds="int")
+    agent = acting(session, Role.OWNER, **marked)
+    told: dict[str, Any] = {"feature": "grade", "keys": ["n1"], "values": [3]}
+    for rater, name in ((None, session.actor.name), ("Bea", "Bea")):
+        plan = agent.plan("feature annotate", **told, rater=rater)
+        with pytest.raises(NotAllowed, match=f"a reading in the name of {name}.*a person's own judgement") as refused:
+            agent.commit(plan)
+        assert "import readings" in refused.value.todo
+    assert not session.read("show", what="Nodule:n1").values.raters
+    session.commit(plan)
+    assert session.read("show", what="Nodule:n1").values.raters == ("Bea",)
+    path = write(tmp_path, "r.csv", "nodule,reader,grade", "n1,Bea,4")
+    brought = agent.write("import readings", path=path, type="Nodule", entity="nodule", rater="reader")
+    assert brought.change is not None
+    assert (brought.change.agent, brought.change.on_behalf) == (marked.get("agent"), marked.get("on_behalf"))
+    assert agent.write("feature annotate", **told, slots=["a model of mine"]).change is not None
+    assert agent.write("feature annotate", **told, origin=session.ground.mint.one()).change is not None
+
+
 def test_pictures_of_merged_duplicates_lead_on(session: Session, tmp_path: Path) -> None:
     """A picture named by the key of a merged duplicate belongs to what that is now, and this is said.
 

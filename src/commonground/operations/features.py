@@ -128,7 +128,7 @@ def plan_annotate(
     one, kind = resolve_feature(on, feature, type)
     rids = _entities(on, kind, keys, entities_)
     stored = check_values(on, one, values, reasons, len(rids))
-    raters, new_slots = _raters(on, kind, rids, rater, slots, slot_scope, computed=origin is not None)
+    raters, new_slots, whose = _raters(on, kind, rids, rater, slots, slot_scope, computed=origin is not None)
     batch, plan_id, *retire = on.mint(2 + len(replaces))
     columns: dict[str, Any] = {"entity": rids, "value": stored}
     if raters is not None:
@@ -157,6 +157,7 @@ def plan_annotate(
             **note_given(on, kind, one, keys or (), values),
         },
         bulk=(Bulk(batch, one.table.name, one.rid, features.in_entity_order(columns), origin),),
+        judges=f"a reading in the name of {whose}" if whose else None,
     )
 
 
@@ -303,19 +304,21 @@ def _raters(
     slot_scope: str | None,
     *,
     computed: bool,
-) -> tuple[np.ndarray[Any, np.dtype[np.int64]] | list[Rid] | None, list[people.Slot]]:
+) -> tuple[np.ndarray[Any, np.dtype[np.int64]] | list[Rid] | None, list[people.Slot], str | None]:
+    """The rater of each value, if they have any; the slots that are new; and the person, if it is one."""
     if computed:
         if rater or slots:
             raise InvalidInput("Values that an execution computed have no rater.")
-        return None, []
+        return None, [], None
     if slots is None:
-        person = people.get_person(on.view, rater).rid if rater else on.actor.person
+        named = people.get_person(on.view, rater) if rater else None
+        person = named.rid if named else on.actor.person
         if person is None:
             raise InvalidInput("A value needs a rater.")
-        return np.full(len(rids), person, dtype=np.int64), []
+        return np.full(len(rids), person, dtype=np.int64), [], named.name if named else on.actor.name
     if rater:
         raise InvalidInput("Name one rater, or a reader for each value; not both.")
-    return _slots(on, kind, rids.tolist(), slots, slot_scope)
+    return *_slots(on, kind, rids.tolist(), slots, slot_scope), None
 
 
 def _slots(

@@ -109,6 +109,8 @@ class Plan:
     """The reason, where the arguments say it; one that is given with the commit goes first."""
     needs: Mapping[str, str] = field(default_factory=dict)
     """What it does besides, as words, by the verb that would do it alone, and whose role it therefore needs too."""
+    judges: str | None = None
+    """The judgement that it would give in a person's name, as words: no agent commits that, at whatever verb."""
     nothing: bool = False
     """Whether everything is already as it should be, so that there is nothing to commit."""
 

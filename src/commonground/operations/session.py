@@ -94,7 +94,7 @@ class Session:
         verb = get_verb(plan.verb)
         self._check_role(verb)
         self._check_needs(plan)
-        self._check_judge(verb)
+        self._check_judge(verb, plan)
         why = why or plan.why
         if why is not None:
             read_text(why)
@@ -193,13 +193,21 @@ class Session:
                 todo=f"Ask a {needed.name.lower()} of the study to declare that, or to do this: `cg person list`.",
             )
 
-    def _check_judge(self, verb: Verb) -> None:
+    def _check_judge(self, verb: Verb, plan: Plan) -> None:
         """Raise NotAllowed if an agent would give a person's judgement."""
-        if verb.judges and (self.actor.agent or self.actor.on_behalf is not None):
+        if not (self.actor.agent or self.actor.on_behalf is not None):
+            return
+        agent = f"this session is an agent's ({self.actor.agent or 'it acts on behalf of somebody'})"
+        if verb.judges:
             raise NotAllowed(
-                f"`{verb.name}` is a person's own judgement, and this session is an agent's"
-                f" ({self.actor.agent or 'it acts on behalf of somebody'}).",
+                f"`{verb.name}` is a person's own judgement, and {agent}.",
                 todo="Prepare it (`--dry-run` shows what it would do), and let the person say it in their own session.",
+            )
+        if plan.judges:
+            raise NotAllowed(
+                f"This `{verb.name}` gives {plan.judges}, which is a person's own judgement, and {agent}.",
+                todo="Let the person say it in their own session. A file of readings that people made comes in with"
+                " `cg import readings`; what a program says itself are values of a run (`run.annotate`).",
             )
 
 
