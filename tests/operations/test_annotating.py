@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from commonground.errors import NotFound
+from commonground.errors import InvalidInput, NotFound
 from commonground.operations.session import Session
 from commonground.structure import entities, features
 
@@ -61,3 +63,20 @@ def test_ids_that_are_no_such_entity_are_refused(session: Session) -> None:
             )
     with session.reading() as on:
         assert len(features.read_values(on.view, features.get_feature(on.view, "grade"))) == 0
+
+
+def test_a_table_with_a_column_for_each_reader_comes_in(session: Session, tmp_path: Path) -> None:
+    """Each cell is a reading by the reader whose name its column bears; a second delivery changes nothing."""
+    prepare(session)
+    path = tmp_path / "wide.csv"
+    path.write_text("item,grade_r1,grade_r2,note\ni0,1,2,x\ni1,3,,y\n")
+    told = {"path": path, "type": "Item", "entity": "item", "match": "{feature}_{rater}", "slots": True}
+    assert session.write("import readings", **told).plan.effect["readings"] == 3
+    with session.reading() as on:
+        there = features.read_values(on.view, features.get_feature(on.view, "grade"))
+    assert sorted(there.value.tolist()) == [1, 2, 3]
+    assert len(set(there.rater.tolist())) == 3
+    assert session.write("import readings", **told).change is None
+    for unclear in ({**told, "rater": "note"}, {name: one for name, one in told.items() if name != "match"}):
+        with pytest.raises(InvalidInput, match="who read is not clear"):
+            session.plan("import readings", **unclear)

@@ -32,7 +32,8 @@ from commonground.store.verify import verify
 from commonground.structure import datasets, entities
 from commonground.structure.references import pin
 from commonground.structure.scopes import measure_scope
-from commonground.structure.versions import load_manifest, measure_files, measure_manifest
+from commonground.structure.versions import load_manifest, measure_manifest
+from measured import measure_files
 
 PATIENTS = [f"p{n}" for n in range(4)]
 NODULES = [f"n{n}" for n in range(8)]

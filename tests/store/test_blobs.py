@@ -219,7 +219,6 @@ def test_what_is_no_digest_never_becomes_a_path(blobs, tmp_path, digest):
         lambda: blobs.touch([digest]),
         lambda: blobs.put_file(tmp_path / "a", digest_known=digest),
         lambda: list(blobs.find_damaged([digest])),
-        lambda: blobs.set_aside(digest),
         lambda: blobs.sweep([digest], blobs.begin_generation()),
         lambda: blobs.erase([digest]),
     ]
@@ -431,10 +430,9 @@ def test_wrong_bytes_are_never_served(blobs, tmp_path, data):
     assert not (tmp_path / "copy").exists()
     assert list(out.iterdir()) == []
     assert [damage.digest for damage in blobs.find_damaged()] == [digest]
-    blobs.set_aside(digest)
+    place.unlink()
     assert blobs.put_bytes(content).digest == digest
     assert blobs.get_bytes(digest) == content
-    assert (blobs.root / "damaged" / digest).read_bytes() == wrong
     blobs.erase([digest])
 
 
@@ -463,16 +461,6 @@ def test_damage_is_named(blobs):
     assert "not those" in found[1][1]
     with faults.planned("files.read:1:eio"):
         assert [damage.digest for damage in blobs.find_damaged([good])] == [good]
-
-
-def test_a_right_blob_is_not_set_aside(blobs):
-    """Only damaged blobs can be set aside."""
-    digest = blobs.put_bytes(b"good").digest
-    with pytest.raises(InvalidInput, match="not damaged"):
-        blobs.set_aside(digest)
-    with pytest.raises(NotFound):
-        blobs.set_aside(ABSENT)
-    assert blobs.has(digest)
 
 
 def test_reading_keeps_no_file_open(blobs, tmp_path, monkeypatch):

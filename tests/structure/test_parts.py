@@ -17,7 +17,8 @@ from commonground.store.canonical import Column, table_digest
 from commonground.structure import parts, tables
 from commonground.structure.datasets import list_every_version
 from commonground.structure.parts import NONCE_KEY, measure_file, measure_rows, new_nonce, read_file, seal, write_file
-from commonground.structure.versions import load_manifest, measure_files, unseal
+from commonground.structure.versions import load_manifest, unseal
+from measured import measure_files
 
 TYPES = {"rid": "int", "age": "int", "size": "real", "note": "text"}
 INTS = st.integers(-(1 << 63), (1 << 63) - 1)

@@ -37,10 +37,11 @@ def plan_readings(
     path: Path | str,
     type: str,
     entity: str,
-    rater: str,
+    rater: str | None = None,
     values: Sequence[str] | None = None,
     feature: str | None = None,
     value: str | None = None,
+    match: str | None = None,
     slots: bool = False,
     slot_scope: str | None = None,
     cannot: Mapping[str, str] | None = None,
@@ -48,13 +49,12 @@ def plan_readings(
 ) -> Plan:
     """Import readings of entities of a type.
 
-    A wide table has a column for each feature (`values`); a long one names the feature in a column (`feature`) and what
-    was said in another (`value`). With `slots` the readers are known only within the entity that the link `slot_scope`
-    leads to; else they are people of the study. `cannot` maps markers to the reason why there is no value.
+    A wide table has a column for each feature (`values`); a long one names it in a column (`feature`), what was said
+    in another (`value`). If columns are of a feature and a reader each, `match` says how they are named. With `slots`
+    the readers are known only within the entity that `slot_scope` leads to. `cannot`: marker to why there is no value.
     """
     kind = entities.get_type(on.view, type)
-    source = Path(path)
-    draft = _draft(source, entity, rater, values, feature, value, cannot, allowed).check()
+    draft = _draft(source := Path(path), entity, rater, values, feature, value, match, cannot, allowed).check()
     columns, notes = _without_withdrawn(on, kind, draft)
     rids = name_entities(on, kind, columns["entity"])
     raters, new_slots = name_raters(on, kind, rids, columns["rater"], slot_scope, as_slots=slots or bool(slot_scope))
@@ -162,14 +162,25 @@ def apply_readings(tx: Transaction, plan: Plan, _staged: None) -> None:
 def _draft(
     source: Path,
     entity: str,
-    rater: str,
+    rater: str | None,
     values: Sequence[str] | None,
     feature: str | None,
     value: str | None,
+    match: str | None,
     cannot: Mapping[str, str] | None,
     allowed: Mapping[str, Any] | None,
 ) -> ReadingDraft:
-    table = inspect_table(source, types={entity: "text", rater: "text"})
+    if (rater is None) == (match is None) or (match is not None and (feature or value)):
+        raise InvalidInput(
+            "How the table says who read is not clear.",
+            todo="Name the column of the reader, rater; or, if there is a column for each feature and reader, how these"
+            " columns are named: match, such as '{feature}_{rater}'.",
+        )
+    table = inspect_table(source, types={name: "text" for name in (entity, rater) if name is not None})
+    if rater is None:
+        return annotator_tables.from_rater_columns(
+            table, entity=entity, pattern=str(match), features=values, cannot=cannot, allowed=allowed
+        )
     if feature and value:
         return annotator_tables.from_long(
             table, entity=entity, rater=rater, feature=feature, value=value, cannot=cannot, allowed=allowed

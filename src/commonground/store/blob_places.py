@@ -3,7 +3,6 @@
     ab/cdef...      a blob, read-only; folder and name together are its digest in hex
     staging/        blobs on their way in, see staging.py
     generations/    who may be using what, see generations.py
-    damaged/        blobs with wrong bytes that were set aside
     ready           the folders above are known to be durable
 
 All 256 folders are made at the start, so that saving a blob never has to make a folder durable.
@@ -25,7 +24,6 @@ from commonground.store.staging import FOLDER as STAGING
 
 FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))
 READY: Final = "ready"
-DAMAGED: Final = "damaged"
 MANY: Final = 1_000
 WORTH_LISTING: Final = 8
 """To look one blob up costs as much as to list about so many."""

@@ -18,9 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
-from commonground.errors import InvalidInput
 from commonground.store import blob_putting, blob_reading, blob_sweeping, files
-from commonground.store.blob_places import DAMAGED, FOLDERS, Places, checked, stat_of
+from commonground.store.blob_places import FOLDERS, Places, checked, stat_of
 from commonground.store.blob_reading import Damage, Mode, missing_blob
 from commonground.store.blob_sweeping import Swept
 from commonground.store.disk_errors import in_words
@@ -95,9 +94,6 @@ class BlobStore(Protocol):
         self, digests: Iterable[str] | None = None, *, progress: Progress | None = None
     ) -> Iterator[Damage]:
         """Read the blobs given, or all, and yield those that are missing, unreadable or wrong."""
-
-    def set_aside(self, digest: str) -> None:
-        """Move a damaged blob out of the way, so that its right bytes can be put again."""
 
     def holding(self) -> AbstractContextManager[int]:
         """Keep what is put or touched inside the block safe from every collection that begins before its end."""
@@ -241,19 +237,6 @@ class DirectoryBlobs:
         """Hash the blobs given, or all, and yield those that are missing, unreadable or wrong."""
         wanted = self.iterate() if digests is None else map(checked, digests)
         return blob_reading.find_damaged(wanted, self._places.of, progress or silent)
-
-    def set_aside(self, digest: str) -> None:
-        """Move a blob with wrong bytes to `damaged/`, so that the right bytes can be put again.
-
-        Raises InvalidInput if its bytes are right, NotFound if there is none.
-        """
-        place = self.path(digest)
-        if not any(self.find_damaged([digest])):
-            raise InvalidInput(f"The blob {digest} is not damaged, so it stays.")
-        files.make_folder(self.root / DAMAGED)
-        with self._places.generations.exclusive():
-            files.rename(place, self.root / DAMAGED / digest)
-        files.sync_folder(self.root / DAMAGED)
 
     @contextmanager
     def holding(self) -> Iterator[int]:

@@ -187,15 +187,6 @@ def unseal(connection: sa.Connection, manifest: Manifest) -> Manifest:
     return _with_digests(manifest, lambda _table, part: contents.get(part["digest"], part["digest"]))
 
 
-def measure_files(blobs: BlobStore, manifest: Manifest) -> Manifest:
-    """The same manifest with the content of its parts as their files have it now, read and digested."""
-
-    def measured(table: Mapping[str, Any], part: Mapping[str, Any]) -> str:
-        return parts.measure_rows(parts.read_file(blobs, part["blob"]), list_types(table), table["order"])
-
-    return _with_digests(manifest, measured)
-
-
 def list_types(table: Mapping[str, Any]) -> dict[str, ColumnType]:
     """The types of the columns of a table's entry."""
     return {column["name"]: column["type"] for column in table["columns"]}

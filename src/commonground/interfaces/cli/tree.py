@@ -83,7 +83,7 @@ class Branch(click.Group):
 
 
 class ImportBranch(Branch):
-    """`cg import PATH`: a folder is pictures, a table with a rater is readings, any other file is a table."""
+    """`cg import PATH`: a folder is pictures, a table with readers is readings, any other file is a table."""
 
     ignore_unknown_options = True
 
@@ -94,7 +94,7 @@ class ImportBranch(Branch):
         known = self.list_commands(ctx)
         if args and args[0] in known:
             return super().resolve_command(ctx, args)
-        if "--readings" in args or any(arg.split("=")[0] == "--rater" for arg in args):
+        if "--readings" in args or any(arg.split("=")[0] in {"--rater", "--entity"} for arg in args):
             word, rest = "readings", [arg for arg in args if arg != "--readings"]
         elif any(arg.split("=")[0] == "--match" for arg in args):
             word, rest = "pictures", args

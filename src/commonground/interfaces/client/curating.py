@@ -311,14 +311,18 @@ class Features:
         *,
         entity: str,
         type: str,
-        rater: str,
+        rater: str | None = None,
+        match: str | None = None,
         values: Sequence[str] | None = None,
         slot_scope: str | None = None,
         slots: bool = False,
         cannot: Mapping[str, str] | None = None,
         why: str | None = None,
     ) -> Committed:
-        """Import an annotator's export: one column names the entity, one the rater, the others are features."""
+        """Import an annotator's export: one column names the entity, one the rater, the others are features.
+
+        With a column for each feature and rater, `match` says how these are named: `{feature}_{rater}`.
+        """
         return self._session.write(
             "import readings",
             why=why,
@@ -326,6 +330,7 @@ class Features:
             entity=entity,
             type=type,
             rater=rater,
+            match=match,
             values=values,
             slot_scope=slot_scope,
             slots=slots,
