@@ -143,7 +143,7 @@ def _plan_series(
     if before is not None:
         # The same digest is the same listing, so its rows need not be read.
         now = dict(zip(listing.names, digests, strict=True))
-        old = now if before.digest == digest else _digests_by_path(on, before)
+        old = now if before.digest == digest else assets.map_digests(on.view, before.rid)
         effect |= _count_changes(old, now)
         if before.stored:
             stored_before.update(old.values())
@@ -224,10 +224,6 @@ def _plan_files(
     )
 
 
-def _digests_by_path(on: Reading, series: Asset) -> dict[str, str]:
-    return {path: digest for path, digest, _ in assets.list_files(on.view, series.rid)}
-
-
 def _count_changes(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, int]:
     """How many files were added, removed and changed; digests by path."""
     before = list(map(old.get, new))
@@ -241,7 +237,7 @@ def _to_keep(listing: Listing, digests: Sequence[str], there: set[str]) -> dict[
     return {
         "paths": [listing.paths[row] for row in fresh],
         "digests": [digests[row] for row in fresh],
-        "there": sorted(there.intersection(digests)),
+        "there": [digest for digest in digests if digest in there],
     }
 
 
@@ -258,8 +254,8 @@ def stage_assets(ground: Ground, plan: Plan, *, progress: Callable[[int, int], N
         raise InvalidInput(
             f"{len(changed)} files changed while they were being added.", faults=changed[:SHOWN], todo="Add them again."
         )
-    there: Sequence[str] = plan.payload.get("there", ())
-    missing = set(there) - ground.blobs.has_many(there)
+    there = set(plan.payload.get("there", ()))
+    missing = there - ground.blobs.has_many(there)
     if missing:
         raise NotFound(
             f"{len(missing)} files of the series before this one are not in the store any more.",

@@ -18,7 +18,7 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import starmap
 from pathlib import Path
 from typing import Final, cast
@@ -60,6 +60,15 @@ class StatCache:
         if entry is None or entry[:4] != identity(about):
             return None
         return entry[4].hex()
+
+    def find_many(self, paths: Sequence[str], stats: Sequence[os.stat_result]) -> list[str | None]:
+        """`find` for many files at once."""
+        return [
+            None
+            if entry is None or entry[:4] != (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+            else entry[4].hex()
+            for entry, about in zip(map(self._known.get, paths), stats, strict=True)
+        ]
 
     def record(self, path: str, about: os.stat_result, digest: str, opened_ns: int) -> bool:
         """Remember the digest of the file at the absolute `path`; False if it changed too recently to be believed.

@@ -20,6 +20,8 @@ from commonground.structure import tables
 
 MANY = 50
 SERIES = "series"
+MOVED = 1_000
+"""Rows at other places from which two series are compared file by file."""
 KEPT_VALUES = "values"
 """The kind of the files in which re-runs keep what they computed: columns entity and value."""
 REFUSED_VALUES = "refused values"
@@ -99,17 +101,45 @@ def find_series(view: View, name: str, *, before: Rid | None = None) -> Asset | 
 
 def list_files(view: View, series: Rid) -> list[tuple[str, str, int]]:
     """The files of a series: path, digest, bytes, by path."""
-    selected = view.live_batches(tables.asset_file, series).subquery()
+    selected = _select_files(view, [series]).subquery()
     listed = sa.select(selected.c.path, selected.c.digest, selected.c.size).order_by(selected.c.ordinal)
     return list(read_tuples(view, listed))
 
 
+def map_digests(view: View, series: Rid) -> dict[str, str]:
+    """The digest of each file of a series, by path."""
+    selected = _select_files(view, [series]).subquery()
+    return dict(read_tuples(view, sa.select(selected.c.path, selected.c.digest)))
+
+
 def find_differences(view: View, one: Rid, other: Rid) -> list[tuple[Rid, str]]:
     """The files that only one of two series has, bytes and all: which series, and the path."""
-    file, header = tables.asset_file, schema.batch_header
-    both = view.live_batches(file).where(header.c.subject.in_([one, other])).subquery()
-    alone = sa.select(sa.func.min(both.c.subject), both.c.path).group_by(both.c.path, both.c.digest)
+    both = _select_files(view, [one, other])
+    files = both.subquery()
+    last = sa.func.max(files.c.ordinal) + 1
+    sizes = view.rows(sa.select(sa.func.count(), last).group_by(files.c.subject).order_by(files.c.subject))
+    # Two that have equally many, none missing between them, for erased rows leave gaps: most stand where they stood.
+    if len(sizes) == len({one, other}) and len({*sizes[0], *sizes[-1]}) == 1:
+        header = schema.batch_header
+        old, new = (both.where(header.c.subject == series).subquery() for series in (one, other))
+        moved = sa.or_(old.c.digest != new.c.digest, old.c.path != new.c.path)
+        pairs = sa.select(old.c.path, old.c.digest, new.c.path, new.c.digest).where(moved)
+        found = read_tuples(view, pairs.join_from(old, new, old.c.ordinal == new.c.ordinal).limit(MOVED))
+        if len(found) < MOVED:
+            before, after = {row[:2] for row in found}, {row[2:] for row in found}
+            return [(one, path) for path, _ in before - after] + [(other, path) for path, _ in after - before]
+    alone = sa.select(sa.func.min(files.c.subject), files.c.path).group_by(files.c.path, files.c.digest)
     return list(read_tuples(view, alone.having(sa.func.count() == 1)))
+
+
+def _select_files(view: View, series: Sequence[Rid]) -> sa.Select[Any]:
+    """The rows of series, which are looked up among the retired, row by row, only if one of them is there."""
+    file, header, gone = tables.asset_file, schema.batch_header, schema.retired
+    theirs = sa.and_(view.visible(header), header.c.name == file.name, header.c.subject.in_(series))
+    retired = sa.select(gone.c.rid).join(header, header.c.rid == gone.c.batch).where(theirs, view.visible(gone))
+    if view.first(retired.limit(1)) is not None:
+        return view.live_batches(file).where(header.c.subject.in_(series))
+    return sa.select(file, header.c.subject).join(header, header.c.rid == file.c.batch).where(theirs)
 
 
 def add_assets(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:

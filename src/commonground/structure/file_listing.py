@@ -80,7 +80,7 @@ def hash_files(listing: Listing, cache: StatCache, clock_ns: Callable[[], int]) 
 
 
 def _hash_files(listing: Listing, cache: StatCache, clock_ns: Callable[[], int]) -> list[str]:
-    digests = list(map(cache.find, listing.paths, listing.stats))
+    digests = cache.find_many(listing.paths, listing.stats)
     todo = [row for row, digest in enumerate(digests) if digest is None]
     opened = clock_ns()
     large = [row for row in todo if listing.sizes[row] >= WORTH_A_THREAD]
