@@ -91,7 +91,9 @@ class Mint:
 def show_rid(rid: Rid) -> str:
     """The 13 characters of a rid."""
     if not 0 <= rid <= MAX_RID:
-        raise InvalidInput(f"{rid} is not a rid: it must lie between 0 and 2**63 - 1.")
+        raise InvalidInput(
+            f"{rid} is not a rid: it must lie between 0 and 2**63 - 1.", todo="Give an id as it was shown."
+        )
     return "".join(ALPHABET[(rid >> shift) & 31] for shift in range(60, -1, -5))
 
 
@@ -112,7 +114,9 @@ def rid_range(prefix: str) -> tuple[Rid, Rid]:
     shift = 5 * (LENGTH - len(text))
     low, high = number << shift, ((number + 1) << shift) - 1
     if low > MAX_RID:
-        raise InvalidInput(f"{prefix!r} is not an id: ids begin with a character from 0 to 7.")
+        raise InvalidInput(
+            f"{prefix!r} is not an id: ids begin with a character from 0 to 7.", todo="Give an id as it was shown."
+        )
     return low, min(high, MAX_RID)
 
 
@@ -120,5 +124,8 @@ def read_rid(text: str) -> Rid:
     """The rid that 13 characters stand for; raises InvalidInput if they are fewer or not base 32."""
     low, high = rid_range(text)
     if low != high:
-        raise InvalidInput(f"{text!r} is a shortened id; all {LENGTH} characters are needed here.")
+        raise InvalidInput(
+            f"{text!r} is a shortened id; all {LENGTH} characters are needed here.",
+            todo="Give the whole id: `--json` shows it.",
+        )
     return low

@@ -121,7 +121,9 @@ def reproduce(
     """
     wanted = asked or Asked()
     if not 1 <= wanted.times <= MOST_RUNS or wanted.tolerance < 0:
-        raise InvalidInput(f"There are 1 to {MOST_RUNS} re-runs, and a tolerance is not below 0.")
+        raise InvalidInput(
+            f"There are 1 to {MOST_RUNS} re-runs, and a tolerance is not below 0.", todo="Give numbers in these bounds."
+        )
     began = session.ground.clock()
     with session.reading() as on:
         recipe = read_recipe(on, execution=execution, data=wanted.data)
@@ -215,7 +217,9 @@ def _prepare(session: Session, recipe: Recipe, asked: Asked, act: Rid, work: Pat
     source = rerun.find_source(recipe, asked.source, study)
     state = rerun.read_present_code(recipe, source) if asked.present_code else recipe.state
     if state is None:
-        raise NotReproducible("The code of this run is not on record.")
+        raise NotReproducible(
+            "The code of this run is not on record.", todo="Run the present code instead: `--with-present-code`."
+        )
     plan = rerun.Plan(
         recipe=recipe,
         state=state,

@@ -99,7 +99,11 @@ def plan_assets(
         raise InvalidInput("Each file has its own name.", todo="Leave the name out, or add the folder as one series.")
     listing = list_folder(source, leave_out=on.ground.folder)
     if not listing.paths:
-        raise InvalidInput(f"There is no file in {source}.", faults=[f"left out: {one}" for one in listing.left_out])
+        raise InvalidInput(
+            f"There is no file in {source}.",
+            faults=[f"left out: {one}" for one in listing.left_out],
+            todo="Name a folder that has files.",
+        )
     cache = StatCache(on.ground.cache_folder / CACHE)
     digests = hash_files(listing, cache, time.time_ns)
     if series:
@@ -342,7 +346,10 @@ def read_checked_out(
         )
     wanted = [(path, digest) for path, digest, _ in _files(on, found) if not match or path.startswith(tuple(match))]
     if not wanted:
-        raise NotFound(f"{found.name} has no file whose path begins with {' or '.join(match)}.")
+        raise NotFound(
+            f"{found.name} has no file whose path begins with {' or '.join(match)}.",
+            todo="Leave the match out to have all files, or give the beginning of a path as the series lists it.",
+        )
     cache = StatCache(on.ground.cache_folder / CACHE) if Path(folder).is_dir() else None
     done = on.ground.blobs.check_out(wanted, Path(folder), mode=mode, cache=cache)
     return CheckedOut(found.rid, found.name, str(folder), done)

@@ -229,7 +229,9 @@ def is_pack(path: Path) -> bool:
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.", todo="Check the name.") from error
     except OSError as error:
-        raise BrokenFile(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise BrokenFile(
+            f"{path} cannot be read: {error.strerror or error}.", todo="Check that you may read it, or fetch it again."
+        ) from error
 
 
 def _write_receipt(path: Path, study: str, delivered: Sequence[PackedFolder]) -> str | None:

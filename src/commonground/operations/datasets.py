@@ -232,7 +232,10 @@ def _members(
         rids = np.unique(np.asarray(given, dtype=np.int64))
         lost = np.setdiff1d(rids, entities.list_rids(on.view, kind))
         if len(lost):
-            raise NotFound(f"{len(lost)} of the ids are no {kind.name}.")
+            raise NotFound(
+                f"{len(lost)} of the ids are no {kind.name}.",
+                todo="Give ids of this type, or name them by key.",
+            )
     return np.full(len(rids), kind.rid, dtype=np.int64), rids
 
 

@@ -359,6 +359,7 @@ def _look_up(
         raise InvalidInput(
             f"{name}: {count(len(missing), 'value')} cannot be resolved.",
             faults=[*(f"{name}: {value!r} {what(value)}" for value in missing[:SHOWN]), *more],
+            todo="Correct these, or bring in first what they name.",
         )
     return [None if value is None else words[form(str(value))] for value in values]
 

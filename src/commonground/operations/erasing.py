@@ -81,7 +81,9 @@ def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:
     kind = entities.get_type(on.view, type)
     borne = entities.find_bearers(on.view, kind, key)
     if not borne:
-        raise NotFound(f"There is no {kind.name} {key!r}, and never was.")
+        raise NotFound(
+            f"There is no {kind.name} {key!r}, and never was.", todo="Check the key: `cg find WORDS` looks everywhere."
+        )
     reach = measure_reach(on.view, on.ground.blobs, kind, borne)
     _refuse_open_spools(on.ground, reach)
     types = {one.rid: one for one in entities.list_types(on.view)}

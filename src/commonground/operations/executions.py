@@ -242,7 +242,7 @@ def plan_finish(
     found = pick_execution(on, execution)
     now = on.ground.clock()
     if status not in set(Status):
-        raise InvalidInput(f"{status!r} is none of {', '.join(Status)}.")
+        raise InvalidInput(f"{status!r} is none of {', '.join(Status)}.", todo="Give one of these.")
     points: list[Point] = []
     names = KeyNames()
     for key, value in (metrics or {}).items():
@@ -295,7 +295,7 @@ def plan_promote(on: Reading, *, execution: Rid | str, name: str | None = None) 
     """Keep a scratch execution: what it was is recorded already, so nothing is run again."""
     found = pick_execution(on, execution)
     if not found.scratch:
-        raise InvalidInput(f"{found.name} is not a scratch run; it is kept already.")
+        raise InvalidInput(f"{found.name} is not a scratch run; it is kept already.", todo="Nothing is to be done.")
     changes: dict[str, Any] = {"scratch": 0}
     if name is not None:
         changes["name"] = clean_name(screen_words(name), "run's name")

@@ -78,7 +78,7 @@ def describe_feature(
         raise Conflict(f"{kind.name} has a feature {clean!r} already.", todo="Choose another name.")
     refuse_taken(on.view, tables.feature, clean, "feature", tables.feature.c.type == kind.rid)
     if holds not in set(Holds):
-        raise InvalidInput(f"{holds!r} is none of {', '.join(Holds)}.")
+        raise InvalidInput(f"{holds!r} is none of {', '.join(Holds)}.", todo="Choose one of these for what it holds.")
     if (lowest is not None or highest is not None) and holds not in {Holds.INT, Holds.REAL}:
         raise InvalidInput(f"A feature that holds {holds} has no least and no greatest number.", todo="Leave them out.")
     if lowest is not None and highest is not None and lowest > highest:
@@ -86,7 +86,9 @@ def describe_feature(
     words = None
     if holds == Holds.TERM:
         if not vocabulary:
-            raise InvalidInput("A feature that holds a term must name its vocabulary.")
+            raise InvalidInput(
+                "A feature that holds a term must name its vocabulary.", todo="Name one: `cg vocabulary list` has them."
+            )
         words = vocabularies.get_vocabulary(on.view, vocabulary)
     return {
         "rid": on.mint()[0],
@@ -186,7 +188,10 @@ def check_values(
 ) -> list[Any]:
     """Values in their stored form; raises InvalidInput with all faults at once."""
     if len(values) != rows or (reasons is not None and len(reasons) != rows):
-        raise InvalidInput(f"{count(len(values), 'value')} for {count(rows, 'entity', 'entities')}.")
+        raise InvalidInput(
+            f"{count(len(values), 'value')} for {count(rows, 'entity', 'entities')}.",
+            todo="Give one value for each, and one reason if there are reasons.",
+        )
     if feature.holds is Holds.TERM:
         words = index_words(on, feature.vocabulary or 0)
         wrong = sorted({str(value) for value in values if value is not None and name_key(str(value)) not in words})
@@ -284,14 +289,16 @@ def _entities(
     given: Sequence[Rid] | np.ndarray[Any, Any] | None,
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
     if (keys is None) == (given is None):
-        raise InvalidInput("Name the entities by key or by rid, one of the two.")
+        raise InvalidInput("Name the entities by key or by rid, one of the two.", todo="Give either keys or ids.")
     if keys is not None:
         return name_entities(on, kind, keys)
     rids = np.array([] if given is None else given, dtype=np.int64)
     listed = entities.list_rids(on.view, kind, None if len(rids) > QUICKER_SCANNED else rids.tolist())
     unknown = ~np.isin(rids, listed)
     if unknown.any():
-        raise NotFound(f"{int(unknown.sum())} of the ids are no {kind.name}.")
+        raise NotFound(
+            f"{int(unknown.sum())} of the ids are no {kind.name}.", todo="Give ids of this type, or name them by key."
+        )
     return rids
 
 
@@ -308,16 +315,16 @@ def _raters(
     """The rater of each value, if they have any; the slots that are new; and the person, if it is one."""
     if computed:
         if rater or slots:
-            raise InvalidInput("Values that an execution computed have no rater.")
+            raise InvalidInput("Values that an execution computed have no rater.", todo="Leave rater and readers out.")
         return None, [], None
     if slots is None:
         named = people.get_person(on.view, rater) if rater else None
         person = named.rid if named else on.actor.person
         if person is None:
-            raise InvalidInput("A value needs a rater.")
+            raise InvalidInput("A value needs a rater.", todo="Name one; `cg person list` names everybody.")
         return np.full(len(rids), person, dtype=np.int64), [], named.name if named else on.actor.name
     if rater:
-        raise InvalidInput("Name one rater, or a reader for each value; not both.")
+        raise InvalidInput("Name one rater, or a reader for each value; not both.", todo="Leave one of the two out.")
     return *_slots(on, kind, rids.tolist(), slots, slot_scope), None
 
 
@@ -325,7 +332,9 @@ def _slots(
     on: Reading, kind: EntityType, rids: Sequence[Rid], labels: Sequence[str], slot_scope: str | None
 ) -> tuple[list[Rid], list[people.Slot]]:
     if len(labels) != len(rids):
-        raise InvalidInput(f"{count(len(labels), 'reader')} for {count(len(rids), 'value')}.")
+        raise InvalidInput(
+            f"{count(len(labels), 'reader')} for {count(len(rids), 'value')}.", todo="Name one reader for each value."
+        )
     scopes = _scopes(on, kind, rids, slot_scope)
     known = people.list_slots(on.view, sorted(set(scopes)))
     clean = {label: clean_name(label, "reader") for label in set(labels)}
@@ -342,10 +351,16 @@ def _scopes(on: Reading, kind: EntityType, rids: Sequence[Rid], link: str | None
         return list(rids)
     column = kind.get_column(link)
     if column.holds is not Holds.LINK:
-        raise InvalidInput(f"{kind.name}.{link} leads to no other entity.")
+        raise InvalidInput(
+            f"{kind.name}.{link} leads to no other entity.",
+            todo="Name a column that holds a link as the scope of the readers.",
+        )
     listed = entities.list_entities(on.view, kind)
     leads = dict(zip(listed["rid"], listed[column.place], strict=True))
     lost = [rid for rid in rids if leads.get(rid) is None]
     if lost:
-        raise InvalidInput(f"{len(lost)} entities have nothing in {link}, so their reader cannot be told apart.")
+        raise InvalidInput(
+            f"{len(lost)} entities have nothing in {link}, so their reader cannot be told apart.",
+            todo="Fill in the link, or leave the scope out.",
+        )
     return [leads[rid] for rid in rids]

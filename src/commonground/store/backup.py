@@ -283,7 +283,10 @@ def _fill_tables(made: Ground, source: Path, told: Mapping[str, Any], progress: 
             table.create(connection)
         known = {table.name: table for table in _copied_tables(connection)}
         if strange := set(told["tables"]) - set(known) - {TEXT}:
-            raise BrokenFile(f"The backup has tables that this study does not declare: {', '.join(sorted(strange))}.")
+            raise BrokenFile(
+                f"The backup has tables that this study does not declare: {', '.join(sorted(strange))}.",
+                todo="Restore it with the release that wrote it, or a later one.",
+            )
         for name in sorted(set(known) & set(told["tables"]) - {schema.stored_table.name}):
             progress(name, table_files.load_table(connection, folder / f"{name}.parquet", known[name]))
         with (folder / f"{TEXT}.jsonl").open(encoding="utf-8") as stream:
@@ -294,7 +297,10 @@ def _check_tables(source: Path, told: Mapping[str, Any]) -> None:
     faults = []
     for name, about in told["tables"].items():
         if not _NAME.fullmatch(name):
-            raise BrokenFile(f"The backup names a table {name!r}, which is no name of a table.")
+            raise BrokenFile(
+                f"The backup names a table {name!r}, which is no name of a table.",
+                todo="Take another backup: `cg doctor` lists those that are known.",
+            )
         path = source / TABLES / (f"{TEXT}.jsonl" if name == TEXT else f"{name}.parquet")
         if not path.is_file() or path.is_symlink():
             faults.append(f"{path.name} is missing")
@@ -327,17 +333,27 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         or not isinstance(listed, dict)
         or not all(isinstance(about, dict) and isinstance(about.get("rows"), int) for about in listed.values())
     ):
-        raise BrokenFile(f"{path} is not the manifest of a backup that this release can read.")
+        raise BrokenFile(
+            f"{path} is not the manifest of a backup that this release can read.",
+            todo="Take another backup: `cg doctor` lists those that are known.",
+        )
     return told
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _LARGEST_MANIFEST:
-            raise BrokenFile(f"{path} is too large to be what it claims to be.")
+            raise BrokenFile(
+                f"{path} is too large to be what it claims to be.",
+                todo="Take another backup: `cg doctor` lists those that are known.",
+            )
         told = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BrokenFile(f"{path} cannot be read: {error}.") from error
+        raise BrokenFile(
+            f"{path} cannot be read: {error}.", todo="Check that you may read it; else take another backup."
+        ) from error
     if not isinstance(told, dict):
-        raise BrokenFile(f"{path} does not hold what it should.")
+        raise BrokenFile(
+            f"{path} does not hold what it should.", todo="Take another backup: `cg doctor` lists those that are known."
+        )
     return told

@@ -62,7 +62,10 @@ def count_rows(columns: Columns) -> int:
     """The number of rows; raises InvalidInput if the columns differ in length."""
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
-        raise InvalidInput(f"Columns of one table must be equally long, but these are {lengths}.")
+        raise InvalidInput(
+            f"Columns of one table must be equally long, but these are {lengths}.",
+            todo="Give each column as many values as the others.",
+        )
     return next(iter(lengths.values()), 0)
 
 
@@ -219,7 +222,9 @@ def _prepare(table: sa.Table, columns: Columns, first: int, rows: int) -> _Chunk
     fields = _fields(table)
     unknown = set(columns) - {column.name for column in fields}
     if unknown:
-        raise InvalidInput(f"{table.name} has no column {', '.join(sorted(unknown))}.")
+        raise InvalidInput(
+            f"{table.name} has no column {', '.join(sorted(unknown))}.", todo="Give columns that the table has."
+        )
     salts = os.urandom(SALT_BYTES * rows)
     told = []
     for field in fields:

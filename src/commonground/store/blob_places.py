@@ -36,7 +36,10 @@ _DIGESTS: Final = re.compile(r"[0-9a-f]{64}(?: [0-9a-f]{64})*+")
 def checked(digest: str) -> str:
     """The digest itself; raises InvalidInput if it is not 64 characters of lower-case hex."""
     if not _DIGEST.fullmatch(digest):
-        raise InvalidInput(f"{digest!r} is not a digest: it must be 64 characters of 0-9 and a-f.")
+        raise InvalidInput(
+            f"{digest!r} is not a digest: it must be 64 characters of 0-9 and a-f.",
+            todo="Give a digest as it was shown, in full.",
+        )
     return digest
 
 

@@ -45,7 +45,17 @@ from typing import TypeAlias, cast
 
 from commonground.errors import InvalidInput
 from commonground.late import np, npt
-from commonground.store.canonical_words import UNFIT, WRITTEN, Arrayed, Column, ColumnType, Listed, arrayed, listed
+from commonground.store.canonical_words import (
+    CORRECT,
+    UNFIT,
+    WRITTEN,
+    Arrayed,
+    Column,
+    ColumnType,
+    Listed,
+    arrayed,
+    listed,
+)
 
 __all__ = [
     "DIGEST_BYTES",
@@ -161,7 +171,10 @@ def combine(digests: Iterable[bytes]) -> bytes:
     whole = hashlib.sha256(b"digests1")
     for position, digest in enumerate(digests):
         if len(digest) != DIGEST_BYTES:
-            raise InvalidInput(f"Digest {position} has {len(digest)} bytes; a digest has {DIGEST_BYTES}.")
+            raise InvalidInput(
+                f"Digest {position} has {len(digest)} bytes; a digest has {DIGEST_BYTES}.",
+                todo="Give digests of SHA-256, as bytes.",
+            )
         whole.update(digest)
     return whole.digest()
 
@@ -209,7 +222,9 @@ def _all_words(columns: Sequence[Column], *, small: bool) -> list[Listed | Array
             faults += error.faults
     if faults:
         more = len(faults) - MOST_FAULTS
-        raise InvalidInput(UNFIT, faults=[*faults[:MOST_FAULTS], *([f"and {more} more"] if more > 0 else [])])
+        raise InvalidInput(
+            UNFIT, faults=[*faults[:MOST_FAULTS], *([f"and {more} more"] if more > 0 else [])], todo=CORRECT
+        )
     return contents
 
 
@@ -227,7 +242,9 @@ def _places(
         elif False in named[name][1].valid:
             faults.append(f"column {name!r} has a null")
     if faults:
-        raise InvalidInput("The rows cannot be put in order.", faults=faults)
+        raise InvalidInput(
+            "The rows cannot be put in order.", faults=faults, todo="Order them by columns that can be compared."
+        )
     keys = [named[name][1].words for name in order]
     places: _Places
     if rows <= SMALL:
@@ -270,13 +287,15 @@ def _check_one_table(columns: Sequence[Column]) -> int:
     if len(lengths) > 1:
         faults += [f"column {column.name!r} has {len(column.values)} rows" for column in columns]
     if faults:
-        raise InvalidInput("These columns do not make one table.", faults=faults)
+        raise InvalidInput("These columns do not make one table.", faults=faults, todo="Correct these columns.")
     return lengths.pop()
 
 
 def _check_salts(salts: bytes, rows: int) -> None:
     if len(salts) != SALT_BYTES * rows:
-        raise InvalidInput(f"{rows} rows need {SALT_BYTES * rows} bytes of salt, not {len(salts)}.")
+        raise InvalidInput(
+            f"{rows} rows need {SALT_BYTES * rows} bytes of salt, not {len(salts)}.", todo="Give a salt for each row."
+        )
 
 
 @functools.lru_cache(maxsize=4096)

@@ -20,6 +20,7 @@ ColumnType = Literal["int", "real", "bool", "text", "instant", "bytes"]
 
 MIN_INT, MAX_INT = -(1 << 63), (1 << 63) - 1
 UNFIT = "Some values do not fit the type of their column."
+CORRECT = "Correct these values."
 NAN_WORD = 0x7FF8000000000000
 
 _ARRAY_KINDS = "biufOUT"
@@ -56,7 +57,7 @@ class Column:
         elif self.missing is not None and len(self.missing) != len(self.values):
             faults.append(f"{len(self.values)} values, but {len(self.missing)} marks of missing ones")
         if faults:
-            raise InvalidInput(f"Column {self.name!r} cannot be encoded.", faults=faults)
+            raise InvalidInput(f"Column {self.name!r} cannot be encoded.", faults=faults, todo="Correct this column.")
 
 
 class Listed(NamedTuple):
@@ -120,7 +121,7 @@ def _listed_one_by_one(column: Column, values: list[object]) -> Listed:
         words.append(word)
         tails.append(tail)
     if faults:
-        raise InvalidInput(UNFIT, faults=faults)
+        raise InvalidInput(UNFIT, faults=faults, todo=CORRECT)
     return Listed(valid, words, tails if _has_tails(column) else [])
 
 

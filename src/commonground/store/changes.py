@@ -66,7 +66,10 @@ def canonical_json(value: object) -> str:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         text.encode()
     except (TypeError, ValueError) as error:
-        raise InvalidInput(f"This cannot be kept as plain data: {error}.") from error
+        raise InvalidInput(
+            f"This cannot be kept as plain data: {error}.",
+            todo="Give texts, numbers, true or false, lists and mappings of these.",
+        ) from error
     return text
 
 

@@ -320,7 +320,7 @@ def _broken_rule(text: str) -> CommonGroundError:
             f"Something that may be there only once is there already, or was given twice{which}.",
             todo="Look at the present state, then plan again or choose another name.",
         )
-    return InvalidInput(f"A row breaks a rule of its table ({text}).")
+    return InvalidInput(f"A row breaks a rule of its table ({text}).", todo="Correct what it says of this row.")
 
 
 def _failure(text: str) -> StorageError:

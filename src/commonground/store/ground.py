@@ -174,5 +174,5 @@ def _open_parts(place: Path, url: str | None) -> Ground:
 def _toml(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     if any(character < " " for character in text):
-        raise InvalidInput(f"{text!r} has control characters in it.")
+        raise InvalidInput(f"{text!r} has control characters in it.", todo="Leave them out.")
     return f'"{escaped}"'

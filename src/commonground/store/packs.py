@@ -112,7 +112,7 @@ def write_pack(
     contents = {"study": study, "folders": [asdict(folder) for folder in listed], "about": dict(about)}
     told = canonical_json(contents).encode()
     if fault := _fault(json.loads(told)):
-        raise InvalidInput(f"This cannot be packed: {fault}.")
+        raise InvalidInput(f"This cannot be packed: {fault}.", todo="Leave that out.")
     place = path.absolute().parent
     sweep(place)
     with workspace(place) as beside:
@@ -138,7 +138,10 @@ def look_into(path: Path, *, largest: int = LARGEST_PACK) -> Pack:
         with path.open("rb") as stream:
             contents, _ = _checked(stream, path, largest)
     except OSError as error:
-        raise BrokenFile(f"{path.name} cannot be read: {error.strerror or error}.") from error
+        raise BrokenFile(
+            f"{path.name} cannot be read: {error.strerror or error}.",
+            todo="Check that you may read it, or fetch it again.",
+        ) from error
     return _pack(contents)
 
 
@@ -196,10 +199,13 @@ def _checked(stream: BinaryIO, path: Path, largest: int) -> tuple[dict[str, Any]
     """The contents of a sound pack, and where its files begin."""
     size = os.fstat(stream.fileno()).st_size
     if size > largest:
-        raise BrokenFile(f"{path.name} has {size} bytes; at most {largest} are taken.")
+        raise BrokenFile(
+            f"{path.name} has {size} bytes; at most {largest} are taken.",
+            todo="Make smaller packs, or check that this is one.",
+        )
     head = stream.read(len(MAGIC) + _LENGTH.size)
     if len(head) < len(MAGIC) + _LENGTH.size or not head.startswith(MAGIC):
-        raise BrokenFile(f"{path.name} is not a pack that this release can read.")
+        raise BrokenFile(f"{path.name} is not a pack that this release can read.", todo="Fetch or make the pack again.")
     (length,) = _LENGTH.unpack(head[len(MAGIC) :])
     if length > min(LARGEST_CONTENTS, size):
         raise BrokenFile(f"{path.name} says that its table of contents is longer than it can be.", todo=AGAIN)

@@ -300,9 +300,14 @@ def read(path: Path, *, offset: int = 0, after: int = -1, limit: int | None = No
                     records[taken.seq] = taken
                 here += len(line)
     except FileNotFoundError as error:
-        raise NotFound(f"There is no spool {path.name}.") from error
+        raise NotFound(
+            f"There is no spool {path.name}.", todo="It may be delivered already: `cg status` shows what waits."
+        ) from error
     except OSError as error:
-        raise StorageError(f"The spool {path.name} cannot be read: {_say(error)}.") from error
+        raise StorageError(
+            f"The spool {path.name} cannot be read: {_say(error)}.",
+            todo="Check the disk and who may read there, then `cg sync` tries again.",
+        ) from error
     last = max(records, default=after)
     gaps = _gaps(sorted(records), after)
     if 0 in records and (first := records.pop(0)).kind == HEADER:

@@ -52,12 +52,14 @@ def read_table(path: Path, table: sa.Table) -> Iterator[list[tuple[Any, ...]]]:
         with pq.ParquetFile(path) as opened:
             wanted = {column.name: _TYPES[schema.field_type(column)] for column in columns}
             if {field.name: field.type for field in opened.schema_arrow} != wanted:
-                raise BrokenFile(f"{path.name} does not have the columns of {table.name}.")
+                raise BrokenFile(
+                    f"{path.name} does not have the columns of {table.name}.", todo="Take another copy of the file."
+                )
             for batch in opened.iter_batches(ROWS, columns=list(wanted)):
                 values = [batch.column(name).to_pylist() for name in wanted]
                 yield list(zip(*values, strict=True))
     except (pa.ArrowException, OSError) as error:
-        raise BrokenFile(f"{path.name} cannot be read: {error}.") from error
+        raise BrokenFile(f"{path.name} cannot be read: {error}.", todo="Take another copy of the file.") from error
 
 
 def load_table(connection: sa.Connection, path: Path, table: sa.Table) -> int:

@@ -130,7 +130,10 @@ class Transaction:
         tuples = []
         for number, row in enumerate(rows):
             if not known.issuperset(row):
-                raise InvalidInput(f"{table.name} has no column {', '.join(sorted(set(row) - known))}.")
+                raise InvalidInput(
+                    f"{table.name} has no column {', '.join(sorted(set(row) - known))}.",
+                    todo="Give columns that the table has.",
+                )
             values = tuple(_plain(row.get(name)) for name in names)
             salt = salts[number * SALT_BYTES : (number + 1) * SALT_BYTES]
             effect.added[row["rid"]] = digest_of(names, types, values, salt)

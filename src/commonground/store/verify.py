@@ -126,7 +126,9 @@ def verify(
     that range and for a checkpoint that is none. A fault is never raised: it is in what comes back.
     """
     if sample is not None and not 0 < sample <= 1:
-        raise InvalidInput(f"A share of {sample} cannot be read: it must be above 0 and at most 1.")
+        raise InvalidInput(
+            f"A share of {sample} cannot be read: it must be above 0 and at most 1.", todo="Give a share such as 0.1."
+        )
     found = Verification(files_looked_for=files is not None)
 
     def counted(what: str, more: int) -> None:

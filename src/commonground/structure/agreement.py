@@ -45,7 +45,10 @@ class Readings:
 
     def __post_init__(self) -> None:
         if len({len(column) for column in (self.unit, self.value, self.missing) if column is not None}) > 1:
-            raise InvalidInput("Units, values and marks of missing values are not of one length.")
+            raise InvalidInput(
+                "Units, values and marks of missing values are not of one length.",
+                todo="Give one of each for every reading.",
+            )
 
     def given(self) -> tuple[IntArray, AnyArray]:
         """Unit and value of the rows that are not missing."""
@@ -101,7 +104,10 @@ def alpha(readings: Readings, level: Level, *, resamples: int = 0, seed: int = 0
     finite numbers.
     """
     if resamples < 0 or not 0 < confidence < 1:
-        raise InvalidInput("The number of resamples is 0 or more, and the confidence lies between 0 and 1.")
+        raise InvalidInput(
+            "The number of resamples is 0 or more, and the confidence lies between 0 and 1.",
+            todo="Give numbers in these bounds.",
+        )
     table = _pairable(readings, level)
     units, values = len(table.size), len(table.unit)
     if not units:

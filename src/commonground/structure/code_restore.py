@@ -194,13 +194,16 @@ def _make_link(folder: Path, path: str, target: str) -> None:
     parent = (folder / path).parent
     parent.mkdir(parents=True, exist_ok=True)
     if not parent.resolve().is_relative_to(folder.resolve()):
-        raise UnsafePath(f"A link stands in the way of {path}.")
+        raise UnsafePath(f"A link stands in the way of {path}.", todo="Restore into an empty folder.")
     (folder / path).symlink_to(target)
 
 
 def _refuse_git_folders(path: str) -> None:
     if any(part.lower().rstrip(". ") in {".git", "git~1"} for part in path.split("/")):
-        raise UnsafePath(f"{path!r} would lie among the files of git itself.")
+        raise UnsafePath(
+            f"{path!r} would lie among the files of git itself.",
+            todo="Nothing can be restored there; look at the recorded state with `cg show`.",
+        )
 
 
 def _mode_of(path: Path) -> str:

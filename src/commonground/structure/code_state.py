@@ -141,7 +141,7 @@ def capture(folder: Path, entry: Path | None = None, *, limits: Limits | None = 
     NotFound if there is no folder.
     """
     if not folder.is_dir():
-        raise NotFound(f"There is no folder {folder}.")
+        raise NotFound(f"There is no folder {folder}.", todo="Check the path.")
     folder = folder.resolve()
     started = time.time_ns()
     try:

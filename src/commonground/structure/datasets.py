@@ -240,7 +240,7 @@ def get_version_by_rid(view: View, rid: Rid) -> Version:
     """One released version by rid; raises NotFound."""
     rows = view.list_rows(tables.version, tables.version.c.rid == rid)
     if not rows:
-        raise NotFound("There is no such version.")
+        raise NotFound("There is no such version.", todo="`cg show DATASET` lists the versions.")
     return _version(rows[0])
 
 

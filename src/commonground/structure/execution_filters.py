@@ -87,7 +87,10 @@ def read_filter(text: str) -> tuple[Condition, ...]:
         conditions.append(_checked(Condition(field, key, operator, _read_value(tokens[position + 1]))))
         position += 2
     if len(conditions) > MOST_CONDITIONS:
-        raise InvalidInput(f"A filter can have {MOST_CONDITIONS} conditions; this has {len(conditions)}.")
+        raise InvalidInput(
+            f"A filter can have {MOST_CONDITIONS} conditions; this has {len(conditions)}.",
+            todo="Leave conditions out, or ask in two steps.",
+        )
     return tuple(conditions)
 
 
@@ -155,7 +158,7 @@ def _unquoted(token: str) -> str:
 def _checked(condition: Condition) -> Condition:
     field, operator, value = condition.field, condition.operator, condition.value
     if "\0" in str(value) or "\0" in condition.key:
-        raise InvalidInput("A filter cannot hold NUL.")
+        raise InvalidInput("A filter cannot hold NUL.", todo="Leave it out.")
     if operator == "~" and not isinstance(value, str):
         return _checked(Condition(field, condition.key, operator, str(value)))
     if field in {"metrics", "lowest", "highest"}:

@@ -50,7 +50,7 @@ def list_folder(source: Path, *, leave_out: Path | None = None) -> Listing:
     if not root.is_dir():
         about = root.stat()
         if not S_ISREG(about.st_mode):
-            raise InvalidInput(f"{source} is not a regular file.")
+            raise InvalidInput(f"{source} is not a regular file.", todo="Name a file or a folder.")
         return Listing(root, [root.name], [str(root)], [about.st_size], [about])
     skip = str(leave_out.resolve()) if leave_out is not None else ""
     start = f"{root}/" if root.name else str(root)

@@ -116,7 +116,10 @@ class Patch:
                 new[-1] = new[-1].removesuffix("\n")
             last = line[:1]
         if done > len(old):
-            raise Corrupt(f"The recorded differences of {self.path} do not fit the file in the commit.")
+            raise Corrupt(
+                f"The recorded differences of {self.path} do not fit the file in the commit.",
+                todo="Check the repository (`git fsck`), then `cg verify`.",
+            )
         return "".join([*new, *old[done:]]).encode("utf-8", "surrogateescape")
 
 

@@ -29,6 +29,7 @@ def check_pointed(view: View, name: str, holds: Holds, values: Sequence[Rid | No
         raise InvalidInput(
             f"{name}: {len(lost)} ids lead to no {what}.",
             faults=[*(f"{name}: {show_rid(rid) if rid >= 0 else rid} is no {what}" for rid in lost[:SHOWN]), *more],
+            todo="Correct these ids, or name the things by key.",
         )
 
 

@@ -79,7 +79,9 @@ class Selector:
         if self.fallback is not None and self.fallback.rule == "adjudicated":
             faults.append("adjudicated cannot be its own fallback")
         if faults:
-            raise InvalidInput("This is not a selector.", faults=faults)
+            raise InvalidInput(
+                "This is not a selector.", faults=faults, todo="Correct it; the selectors are in the reference."
+            )
 
     def to_json(self) -> str:
         """The selector as canonical JSON: keys sorted, no spaces, ids as their 13 characters."""
@@ -104,13 +106,19 @@ class Selector:
             try:
                 given = json.loads(given)
             except ValueError as error:
-                raise InvalidInput("This is not a selector: it is not JSON.") from error
+                raise InvalidInput(
+                    "This is not a selector: it is not JSON.", todo="Give the name of a rule, or a mapping."
+                ) from error
         if not isinstance(given, Mapping) or not isinstance(given.get("rule"), str):
-            raise InvalidInput("This is not a selector: it names no rule.")
+            raise InvalidInput(
+                "This is not a selector: it names no rule.", todo="Name a rule, such as newest or median."
+            )
         options: dict[str, Any] = {name: value for name, value in given.items() if name != "rule" and value is not None}
         unknown = sorted(options.keys() - set(_OPTION.values()))
         if unknown:
-            raise InvalidInput(f"This is not a selector: {', '.join(map(repr, unknown))} means nothing in it.")
+            raise InvalidInput(
+                f"This is not a selector: {', '.join(map(repr, unknown))} means nothing in it.", todo="Leave it out."
+            )
         for name in options.keys() & {"person", "execution"}:
             options[name] = read_rid(str(options[name]))
         if "fallback" in options:

@@ -104,7 +104,7 @@ class Values:
             if bool(_blank(self.value[~self.missing]).any()):
                 faults.append("a value is NaN or None without being marked as missing")
         if faults:
-            raise InvalidInput("These values do not fit together.", faults=faults)
+            raise InvalidInput("These values do not fit together.", faults=faults, todo="Correct these values.")
 
     def take(self, rows: Rows) -> Values:
         """Some of the rows, in the order given."""

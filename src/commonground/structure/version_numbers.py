@@ -45,7 +45,10 @@ class VersionNumber:
 
     def __post_init__(self) -> None:
         if not all(0 <= part <= MAX_PART for part in (self.major, self.minor, self.patch)):
-            raise InvalidInput(f"{self} is not a version number: each part lies between 0 and {MAX_PART}.")
+            raise InvalidInput(
+                f"{self} is not a version number: each part lies between 0 and {MAX_PART}.",
+                todo="Give a number such as 2.0.0.",
+            )
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}.{self.patch}"

@@ -93,7 +93,10 @@ def prepare(folder: Path, data: Path) -> None:
     with zipfile.ZipFile(data / "outlines.zip") as pack:
         for name in pack.namelist():
             if Path(name).name != name:
-                raise InvalidInput(f"The pack of pictures has a file {name!r}, which is not a plain name.")
+                raise InvalidInput(
+                    f"The pack of pictures has a file {name!r}, which is not a plain name.",
+                    todo="Use the pack of pictures that comes with this release.",
+                )
         pack.extractall(delivered / PICTURES)
     for name in NAMES:
         shutil.copyfile(SCRIPTS / name, folder / name)

@@ -75,7 +75,9 @@ def tell_story(
             todo='Install it: pip install "commonground[demo]"',
         )
     if not 0 <= seed <= LARGEST_SEED:
-        raise InvalidInput(f"A seed lies between 0 and {LARGEST_SEED}, not at {seed}.")
+        raise InvalidInput(
+            f"A seed lies between 0 and {LARGEST_SEED}, not at {seed}.", todo="Choose a seed in this range."
+        )
     began = time.monotonic()
     refuse_used(folder)
     study = client.init(folder, name=folder.resolve().name, person=person, database=database)
