@@ -34,6 +34,10 @@ os.environ.setdefault("CG_PERSON", "Tester")
 # A test says itself who is at work: an agent may not say everything that a person may.
 for agent in ("CLAUDECODE", "CURSOR_AGENT", "CODEX_SANDBOX", "GEMINI_CLI", "AIDER_MODEL", "CG_AGENT"):
     os.environ.pop(agent, None)
+# Whoever starts the tests in the background has them ignore signals, and so would every program that they start.
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 from commonground.operations.session import Session  # noqa: E402
 from commonground.store import database  # noqa: E402
