@@ -29,11 +29,25 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 NOTHING_CHANGED = "Nothing was changed."
+THOUSAND = 1000
+LARGEST_SHOWN = 999.5
+"""From here on three figures are a thousand."""
+UNITS = ("kB", "MB", "GB", "TB")
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
     """A number of things as a sentence says it: 1 value, 2,679 values."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def show_bytes(size: int) -> str:
+    """A size as a sentence says it, in steps of a thousand: 940 bytes, 1.2 MB."""
+    if size < THOUSAND:
+        return count(size, "byte")
+    shown, power = float(size), 0
+    while shown >= LARGEST_SHOWN and power < len(UNITS):
+        shown, power = shown / THOUSAND, power + 1
+    return f"{shown:.3g} {UNITS[power - 1]}"
 
 
 class CommonGroundError(Exception):

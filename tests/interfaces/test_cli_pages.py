@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from commonground.errors import InvalidInput, count
+from commonground.errors import InvalidInput, count, show_bytes
 from commonground.identity import Rid, show_rid
 from commonground.interfaces.cli import rich_printing
 from commonground.interfaces.cli.failing import report_unexpected
@@ -31,7 +31,6 @@ from commonground.interfaces.cli.page import (
     Table,
     plain,
     quote,
-    show_bytes,
     show_figure,
     show_seconds,
 )
@@ -91,7 +90,9 @@ def test_figures_are_said_as_people_read_them() -> None:
     assert count(1, "nodule") == "1 nodule"
     assert count(2679, "nodule") == "2,679 nodules"
     assert count(0, "entity", "entities") == "0 entities"
-    assert [show_bytes(size) for size in (1, 999, 1000, 1_230_000)] == ["1 byte", "999 bytes", "1 kB", "1.23 MB"]
+    assert [show_bytes(size) for size in (1, 999, 1000, 999_999, 1_230_000)] == [
+        "1 byte", "999 bytes", "1 kB", "1 MB", "1.23 MB",
+    ]  # fmt: skip
     assert [show_seconds(time) for time in (4.21, 200, 7500)] == ["4.21 s", "3 min 20 s", "2 h 5 min"]
     assert show_figure(math.nan) == "not a number"
     assert show_figure(None) == "┄"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import commonground as cg
@@ -41,3 +43,23 @@ def test_every_public_name_can_be_had() -> None:
     assert all(getattr(cg, name) is not None for name in cg.__all__)
     with pytest.raises(AttributeError, match="no attribute 'opne'"):
         _ = cg.opne
+
+
+def test_without_a_folder_the_study_is_the_one_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`cg.open()` goes by CG_STUDY as `cg` does; a folder that is named goes first, and without both the nearest."""
+    for name in ("one", "two"):
+        cg.init(tmp_path / name, name=name).close()
+    monkeypatch.chdir(tmp_path / "one")
+
+    def opened(*folder: str) -> str:
+        with cg.open(*folder) as study:
+            return str(study.session.ground.facts["name"])
+
+    assert opened() == "one"
+    monkeypatch.setenv("CG_STUDY", str(tmp_path / "two"))
+    assert opened() == "two"
+    assert opened(".") == "one"
+    monkeypatch.setenv("CG_STUDY", "")
+    assert opened() == "one"

@@ -177,7 +177,7 @@ def states(folder):
 
 
 def test_the_doctor_tells_what_to_do(filled, tmp_path):
-    """No backup, an unverified one, a staged batch left behind and a held lock are each told with what to do."""
+    """No backup, an unverified one, a staged batch left behind, a held lock, writers that wait: each is told."""
     folder = filled.ground.folder.parent
     found = states(folder)
     assert {finding.state for listed in found.values() for finding in listed} == {doctor.GOOD, doctor.LOOK}
@@ -191,6 +191,16 @@ def test_the_doctor_tells_what_to_do(filled, tmp_path):
             (lock,) = states(folder)["lock"]
         assert lock.state == doctor.LOOK
         assert "writing" in lock.what
+        assert states(folder)["queue"][0].state == doctor.GOOD
+        places = path.with_suffix(".queue")
+        places.mkdir(exist_ok=True)
+        with (places / "1").open("w") as first, (places / "2").open("w") as second:
+            fcntl.flock(first, fcntl.LOCK_EX)
+            fcntl.flock(second, fcntl.LOCK_EX)
+            (queue,) = states(folder)["queue"]
+        assert (queue.state, queue.what) == (doctor.LOOK, "2 processes wait to write")
+        sizes = states(folder)["room"][0].what + states(folder)["database"][0].what
+        assert "iB" not in sizes
     filled.ground.clock = lambda: time.time_ns() // 1000 + 3_600_000_000
     filled.write("person add", name="From the future")
     assert states(folder)["clock"][0].state == doctor.LOOK

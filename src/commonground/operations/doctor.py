@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from commonground.errors import CommonGroundError
+from commonground.errors import CommonGroundError, count, show_bytes
 from commonground.operations.collecting import list_orphans
 from commonground.operations.upkeep import age_days, list_backups
 from commonground.operations.waiting import has_unfinished_erasure
@@ -21,6 +21,7 @@ from commonground.store import schema, sqlite_driver
 from commonground.store.ground import Ground
 from commonground.store.locations import refuse_unsafe
 from commonground.store.processes import process_alive
+from commonground.store.write_queue import count_waiting
 from commonground.structure.executions import list_leases
 
 GOOD, LOOK, BAD = "good", "look", "bad"
@@ -79,7 +80,7 @@ def _location(folder: Path) -> Finding:
 
 def _room(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
-    told = f"{free / (1 << 30):.1f} GiB free"
+    told = f"{show_bytes(free)} free"
     if free < _LITTLE_ROOM:
         return Finding(LOOK, "room", told, "Make room: `cg gc --dry-run` shows what can go.")
     return Finding(GOOD, "room", told)
@@ -102,12 +103,13 @@ def _database(opened: Ground) -> Iterator[Finding]:
         return
     log = path.with_name(path.name + "-wal")
     size = log.stat().st_size if log.exists() else 0
-    told = f"{path.stat().st_size / (1 << 20):.1f} MiB, write-ahead log {size / (1 << 20):.1f} MiB"
+    told = f"{show_bytes(path.stat().st_size)}, write-ahead log {show_bytes(size)}"
     if size > _LARGE_LOG:
         yield Finding(LOOK, "database", told, "A program reads for very long; end it, and the log is folded in.")
     else:
         yield Finding(GOOD, "database", told)
     yield _lock(path.with_suffix(".lock"))
+    yield _queue(path)
 
 
 def _lock(path: Path) -> Finding:
@@ -126,6 +128,15 @@ def _lock(path: Path) -> Finding:
     finally:
         os.close(descriptor)
     return Finding(GOOD, "lock", "nobody is writing")
+
+
+def _queue(database: Path) -> Finding:
+    """Who waits to write; those beyond the last place are not counted."""
+    waiting = count_waiting(database)
+    if waiting:
+        told = f"{count(waiting, 'process waits', 'processes wait')} to write"
+        return Finding(LOOK, "queue", told, "Look again; if it stays so, see what holds the lock.")
+    return Finding(GOOD, "queue", "nobody waits to write")
 
 
 def _holder(path: Path) -> int | None:

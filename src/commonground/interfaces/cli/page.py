@@ -16,13 +16,9 @@ import math
 import unicodedata
 from dataclasses import dataclass
 
-from commonground.errors import count
-
 GAP_SIGN = "┄"
 NOT_RECORDED = f"{GAP_SIGN} not recorded"
 NO_REASON = f"{GAP_SIGN} no reason given"
-THOUSAND = 1000
-UNITS = ("kB", "MB", "GB", "TB")
 MINUTE, HOUR = 60, 3600
 SILENT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Kinds of characters that are not seen, and may move the cursor or colour the screen."""
@@ -129,14 +125,6 @@ def show_seconds(seconds: float) -> str:
     if seconds < HOUR:
         return f"{int(seconds // MINUTE)} min {int(seconds % MINUTE)} s"
     return f"{int(seconds // HOUR)} h {int(seconds % HOUR // MINUTE)} min"
-
-
-def show_bytes(size: int) -> str:
-    """A size: 940 bytes, 1.2 MB."""
-    if size < THOUSAND:
-        return count(size, "byte")
-    power = min(len(UNITS), (len(str(size)) - 1) // 3)
-    return f"{size / THOUSAND**power:.3g} {UNITS[power - 1]}"
 
 
 def show_number(value: float) -> str:

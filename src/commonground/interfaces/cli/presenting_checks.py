@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from commonground.errors import count
+from commonground.errors import count, show_bytes
 from commonground.interfaces.cli.page import (
     GAP_SIGN,
     Block,
@@ -14,7 +14,6 @@ from commonground.interfaces.cli.page import (
     Lines,
     Page,
     Table,
-    show_bytes,
     show_figure,
 )
 

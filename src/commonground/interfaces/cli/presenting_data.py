@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from commonground.errors import count
+from commonground.errors import count, show_bytes
 from commonground.interfaces.cli.page import (
     GAP_SIGN,
     NOT_RECORDED,
@@ -18,7 +18,6 @@ from commonground.interfaces.cli.page import (
     Page,
     Table,
     quote,
-    show_bytes,
     show_figure,
 )
 from commonground.operations.comparing import StateComparison

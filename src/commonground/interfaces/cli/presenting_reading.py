@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from commonground.errors import count
+from commonground.errors import count, show_bytes
 from commonground.interfaces.cli.page import (
     GAP_SIGN,
     NOT_RECORDED,
@@ -16,7 +16,6 @@ from commonground.interfaces.cli.page import (
     Page,
     Table,
     quote,
-    show_bytes,
     show_moment,
     show_number,
     show_seconds,

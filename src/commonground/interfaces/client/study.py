@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -40,14 +41,18 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def open(folder: str | Path = ".", *, person: str | None = None) -> Study:  # noqa: A001 - `cg.open` is what people type
+def open(folder: str | Path | None = None, *, person: str | None = None) -> Study:  # noqa: A001 - `cg.open` is what people type
     """Open the study in a folder, or in the nearest folder above it; raises NotFound if there is none.
 
-    Code that is run again lies in a folder of its own: there a relative folder means the study of the reproduction.
+    Without a folder it is the one that CG_STUDY names, as for `cg`, else the current one. Code that is run again lies
+    in a folder of its own: there no folder and a relative one mean the study of the reproduction.
     """
     repeat = find_repeat()
-    place = Path(folder)
-    return Study(open_study(repeat.folder if repeat and not place.is_absolute() else place, person=person))
+    if repeat and (folder is None or not Path(folder).is_absolute()):
+        place = repeat.folder
+    else:
+        place = Path(folder if folder is not None else os.environ.get("CG_STUDY") or ".")
+    return Study(open_study(place, person=person))
 
 
 def init(
