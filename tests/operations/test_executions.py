@@ -42,6 +42,17 @@ def test_an_end_that_needs_a_reason_gets_one_or_nothing_changes(session: Session
     assert session.read("execution get", execution=rid).execution.status == "running"
 
 
+def test_all_that_is_wrong_with_the_metrics_of_an_end_is_told_at_once(session: Session) -> None:
+    """Each metric that is no number, and each without a name, is named; nothing is written."""
+    rid = begin(session, name="x")
+    with pytest.raises(InvalidInput) as refused:
+        session.write("execution finish", execution=rid, metrics={"auc": "high", "loss": None, " ": 1.0, "f1": 0.5})
+    told = " ".join(refused.value.faults)
+    assert len(refused.value.faults) == 3
+    assert all(name in told for name in ("'auc'", "'loss'", "' '"))
+    assert session.read("execution get", execution=rid).execution.status == "running"
+
+
 def test_the_same_end_is_made_once(session: Session) -> None:
     """A plan that was committed gives the first change again, also if what it says has changed since."""
     rid = begin(session, name="x")

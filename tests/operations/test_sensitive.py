@@ -107,6 +107,13 @@ def test_no_message_says_what_stands_there(study: Session, tmp_path: Path) -> No
         study.write("entity upsert", type="Patient", keys=["p3"], columns=told)
     assert "March" not in str(caught.value)
     assert "birthday, row 1: the value does not fit, and is kept back (sensitive)" in caught.value.faults
+    many = {"birthday": ["1961-03-05" if row % 30 else "in March" for row in range(600)]}
+    with pytest.raises(InvalidInput) as of_many:
+        study.write("entity upsert", type="Patient", keys=[f"q{row}" for row in range(600)], columns=many)
+    (fault,) = of_many.value.faults
+    assert fault.startswith("birthday, row 1, row 31, row 61, ")
+    assert "row 271, and others: the value does not fit" in fault
+    assert "March" not in str(of_many.value)
     path = tmp_path / "patients.csv"
     path.write_text("key,birthday,age\np1,1961-03-05,61\np2,5 March 61,47\n")
     with pytest.raises(CommonGroundError) as caught_too:

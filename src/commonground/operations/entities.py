@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +14,7 @@ import sqlalchemy as sa
 from commonground.errors import Conflict, InvalidInput, NotFound, count
 from commonground.identity import Rid, show_rid
 from commonground.operations.plans import Plan, Reading
-from commonground.operations.sorting_out import SortedOut, sort_out
+from commonground.operations.sorting_out import SortedOut, sort_out, unfit_rows
 from commonground.operations.wording import explain_word, index_words, note_columns
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
@@ -339,12 +341,8 @@ def _store_guarded(on: Reading, column: EntityColumn, values: Sequence[Any]) -> 
     try:
         return _store_column(on, column, values)
     except InvalidInput:
-        faults = []
-        for row, value in enumerate(values, start=1):
-            try:
-                _store_column(on, column, [value])
-            except InvalidInput:
-                faults.append(f"row {row}")
+        rows = list(islice(unfit_rows(partial(_store_column, on, column), values), SHOWN + 1))
+        faults = [*(f"row {row}" for row in rows[:SHOWN]), *(["and others"] if len(rows) > SHOWN else [])]
         told = f"{column.name}, {', '.join(faults)}: the value does not fit, and is kept back (sensitive)"
         # Not raised from the first fault, which quotes what it is about.
         raise InvalidInput(told) from None

@@ -243,13 +243,7 @@ def plan_finish(
     now = on.ground.clock()
     if status not in set(Status):
         raise InvalidInput(f"{status!r} is none of {', '.join(Status)}.", todo="Give one of these.")
-    points: list[Point] = []
-    names = KeyNames()
-    for key, value in (metrics or {}).items():
-        try:
-            points.append((clean_name(names.clean(key), "metric's name"), 0, now, float(value)))
-        except (TypeError, ValueError):
-            raise InvalidInput(f"The metric {key} is no number: {value!r}.", todo="Give a number.") from None
+    points = _points(metrics or {}, now)
     flat, withheld = flatten_screened(params or {})
     changes: dict[str, Any] = {"status": status, "reason": reason, "ended_at": now if ended_at is None else ended_at}
     if withheld:
@@ -262,6 +256,23 @@ def plan_finish(
         points=points,
         at=on.view.change,
     )
+
+
+def _points(metrics: Mapping[str, float], now: int) -> list[Point]:
+    """Metrics as points; raises InvalidInput with everything that is wrong with them."""
+    points: list[Point] = []
+    faults: list[str] = []
+    names = KeyNames()
+    for key, value in metrics.items():
+        try:
+            points.append((clean_name(names.clean(key), "metric's name"), 0, now, float(value)))
+        except InvalidInput as error:
+            faults.append(f"{key!r}: {error.what}")
+        except (TypeError, ValueError):
+            faults.append(f"{key!r} is no number: {value!r}")
+    if faults:
+        raise InvalidInput("These metrics cannot be taken.", faults=faults, todo="Give a name and a number for each.")
+    return points
 
 
 def stage_finish(ground: Ground, plan: Plan) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,3 +120,16 @@ def _clean_key(key: str, row: int) -> str:
     if not isinstance(key, str) or not key.strip():
         raise InvalidInput(f"Row {row} has no key.", todo="Every entity needs its natural key, as text.")
     return clean_name(key, "key")
+
+
+def unfit_rows(read: Callable[[Sequence[Any]], object], values: Sequence[Any], before: int = 0) -> Iterator[int]:
+    """The rows, from 1, whose values `read` refuses, found by halves: what it takes as a whole it reads once."""
+    try:
+        read(values)
+    except InvalidInput:
+        if len(values) <= 1:
+            yield before + 1
+            return
+        half = len(values) // 2
+        yield from unfit_rows(read, values[:half], before)
+        yield from unfit_rows(read, values[half:], before + half)
