@@ -82,9 +82,9 @@ def test_what_is_no_text_is_refused_for_what_it_is(tmp_path, content, words):
         find_encoding(path)
 
 
-@pytest.mark.parametrize("name", ["no-such", "hex", "rot13", "zlib", "", "a\0b"])
+@pytest.mark.parametrize("name", ["no-such", "hex", "rot13", "zlib", "", "a\0b", "utf7", "unicode_escape", "idna"])
 def test_only_text_encodings_can_be_stated(tmp_path, name):
-    """Codecs that are no encoding of text are refused."""
+    """Codecs that are no encoding of text are refused, and those in which one letter has many forms."""
     path = tmp_path / "a.csv"
     path.write_text("a\n1\n")
     with pytest.raises(InvalidInput, match="no text encoding"):

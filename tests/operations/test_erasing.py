@@ -186,13 +186,17 @@ def test_what_still_names_them_is_listed(session: Session, tmp_path: Path) -> No
 
 
 def test_the_basis_names_nobody(session: Session) -> None:
-    """The basis stays in the change and on the list of erasures, so a key of theirs is taken out of it."""
+    """Basis and reason stay in the change, the basis also on the list of erasures: a key of theirs is taken out."""
     session.write("type add", name="Patient")
     session.write("entity upsert", type="Patient", keys=["p1", "patient-12"], columns={})
     asked = session.write("erase", type="Patient", key="p1", basis="p1 asked for it")
     assert asked.plan.args["basis"] == "[erased] asked for it"
-    wrong = session.write("erase", type="Patient", key="patient-12", basis="patient-12 is in study 12")
+    wrong = session.write(
+        "erase", type="Patient", key="patient-12", basis="patient-12 is in study 12", why="patient-12 wrote on 12 May"
+    )
     assert wrong.plan.args["basis"] == "[erased] is in study 12"
+    assert wrong.change is not None
+    assert wrong.change.why == "[erased] wrote on 12 May"
     held = b"".join(path.read_bytes() for path in session.ground.folder.rglob("*") if path.is_file())
     assert b"patient-12" not in held
 

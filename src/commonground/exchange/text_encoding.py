@@ -31,6 +31,8 @@ _OTHERS: Final = (
     (b"PAR1", "is a Parquet file", "Import it as Parquet."),
     (b"\xd0\xcf\x11\xe0", "is an old Excel or a protected file", "Save it as .xlsx or as CSV without a password."),
 )
+# In these a letter has many forms, and an erasure would not find a key in the file that was kept.
+_ESCAPES: Final = frozenset({"utf-7", "unicode-escape", "raw-unicode-escape", "punycode", "idna"})
 _UNDEFINED: Final = b"\x81\x8d\x8f\x90\x9d"
 _NULS: Final = 0.1
 _ENCODED_SURROGATE: Final = re.compile("\udced[\udca0-\udcbf][\udc80-\udcbf]")
@@ -76,7 +78,9 @@ def _stated(name: str) -> TextEncoding:
         b"a".decode(name, "ignore")
         plain = codecs.lookup(name).name
     except (LookupError, UnicodeError, ValueError):
-        raise InvalidInput(f"There is no text encoding '{name}'.", todo="Try utf-8, cp1252 or utf-16.") from None
+        plain = ""
+    if not plain or plain in _ESCAPES:
+        raise InvalidInput(f"There is no text encoding '{name}'.", todo="Try utf-8, cp1252 or utf-16.")
     return _with_errors("utf-8-sig" if plain == "utf-8" else plain, "")
 
 

@@ -44,10 +44,9 @@ from commonground.structure.erasure import (
 )
 from commonground.structure.parts import Sealed
 from commonground.structure.stored_files import ANY_DIGEST
-from commonground.structure.telling_words import is_named, list_namers
+from commonground.structure.telling_words import GONE, is_named, list_namers, without_names
 from commonground.structure.versions import list_types, load_manifest
 
-GONE = "erased"
 SHOWN = 20
 """Stands where the digest of a destroyed file stood."""
 
@@ -93,7 +92,7 @@ def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:
         id=on.mint()[0],
         verb="erase",
         args={
-            "basis": _without_keys(basis, reach.keys),
+            "basis": without_names(reach.keys, basis),
             "of": [kind.rid, borne],
             "entities": {types[rid].place: sorted(rids) for rid, rids in reach.entities.items()},
             "slots": reach.slots,
@@ -122,15 +121,8 @@ def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:
             **({"lies outside, to be removed by hand": outside} if outside else {}),
         },
         payload={"bulk": reach.bulk},
+        unsaid=tuple(reach.keys),
     )
-
-
-def _without_keys(words: str, keys: Sequence[str]) -> str:
-    """Words that stay on record, and on the list of erasures, without the keys of who is erased."""
-    for key in sorted(keys, key=len, reverse=True):
-        if is_named([key], words):
-            words = words.replace(key, f"[{GONE}]")
-    return words
 
 
 def _named_by(view: View, reach: Reach) -> list[str]:

@@ -111,6 +111,8 @@ class Plan:
     """What it does besides, as words, by the verb that would do it alone, and whose role it therefore needs too."""
     judges: str | None = None
     """The judgement that it would give in a person's name, as words: no agent commits that, at whatever verb."""
+    unsaid: tuple[str, ...] = ()
+    """Names that no reason may keep, since it stays and they go."""
     nothing: bool = False
     """Whether everything is already as it should be, so that there is nothing to commit."""
 

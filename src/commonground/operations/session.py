@@ -28,6 +28,7 @@ from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.structure.column_types import read_text
 from commonground.structure.screen_told import screen_words
+from commonground.structure.telling_words import without_names
 
 ATTEMPTS = 10
 WORDS = ("description", "reason", "basis")
@@ -98,7 +99,7 @@ class Session:
         why = why or plan.why
         if why is not None:
             read_text(why)
-            why = screen_words(why)
+            why = without_names(plan.unsaid, screen_words(why))
         if plan.nothing:
             return Committed(plan, None)
         done = None if new else self._done(plan)

@@ -25,6 +25,8 @@ from commonground.structure.conversions import spell
 from commonground.structure.entities import EntityType, get_table, get_type
 from commonground.structure.tables import entity_column, term
 
+GONE = "erased"
+"""What stands in words in place of what an erasure took."""
 DISTINCT = 6
 """A key of so many characters does not stand in other words by chance."""
 WORDED = {
@@ -70,6 +72,14 @@ def is_named(keys: Iterable[str], text: str) -> bool:
         key in text and (len(key) >= DISTINCT or re.search(_WORD.format(re.escape(key)), text) is not None)
         for key in keys
     )
+
+
+def without_names(keys: Iterable[str], text: str) -> str:
+    """A text with a mark in place of each of these keys, found as in `is_named`."""
+    for key in sorted(keys, key=len, reverse=True):
+        form = re.escape(key) if len(key) >= DISTINCT else _WORD.format(re.escape(key))
+        text = re.sub(form, lambda _: f"[{GONE}]", text)
+    return text
 
 
 def list_namers(view: View, names: Collection[str]) -> set[Rid]:
