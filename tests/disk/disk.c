@@ -20,7 +20,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define EXPORT __attribute__((visibility("default")))
+#include "../shims.h"
+
 #define BLOCK 4096
 
 static char root[PATH_MAX];
@@ -93,15 +94,6 @@ static ssize_t allowed(int fd, size_t size, off_t at) {
     ssize_t kept = (ssize_t)size - more + (taken > 0 ? taken : 0);
     return kept > 0 ? kept : refuse(ENOSPC);
 }
-
-#define MODE_ARGUMENT \
-    mode_t mode = 0; \
-    if (flags & (O_CREAT | O_TMPFILE)) { \
-        va_list more; \
-        va_start(more, flags); \
-        mode = va_arg(more, mode_t); \
-        va_end(more); \
-    }
 
 static int open_at(int folder, const char *path, int flags, mode_t mode) {
     if (name_below(folder, path)) {

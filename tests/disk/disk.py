@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import subprocess
@@ -13,22 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shims import build_shim
+
 HERE = Path(__file__).parent
 OWN_NAMESPACE = ["unshare", "-rm"]
-
-
-@functools.cache
-def build_shim() -> Path:
-    """`disk.c`, compiled; built once for each text of it."""
-    source = HERE / "disk.c"
-    mark = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
-    built = Path(tempfile.gettempdir()) / f"cg-disk-{os.getuid()}-{mark}.so"
-    if not built.exists():
-        fresh = built.with_suffix(f".{os.getpid()}")
-        flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-        subprocess.run(["gcc", *flags, "-o", str(fresh), str(source)], check=True)
-        fresh.rename(built)
-    return built
 
 
 @functools.cache
@@ -66,7 +53,7 @@ class Disk:
             "PYTHONDONTWRITEBYTECODE": "1",
             "NO_COLOR": "1",
         }
-        given |= {"CG_DISK": "tmpfs"} if mounted else {"LD_PRELOAD": str(build_shim())}
+        given |= {"CG_DISK": "tmpfs"} if mounted else {"LD_PRELOAD": str(build_shim(HERE / "disk.c"))}
         self._server = subprocess.Popen(
             [*(OWN_NAMESPACE if mounted else []), sys.executable, str(HERE / "disk_server.py")],
             stdin=subprocess.PIPE,

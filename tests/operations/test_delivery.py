@@ -88,6 +88,15 @@ def records_of(session: Session) -> list[Any]:
     return [session.read("execution get", execution=one.execution.rid) for one in found]
 
 
+def killed_at(tmp_path: Path, fault: str) -> tuple[Path, int, Path]:
+    """A new study, the execution in it that was killed at `fault`, and the one spool that it left."""
+    study, work = two_places(tmp_path)
+    assert run_script(work, study, fault) == -signal.SIGKILL
+    ((rid, folder),) = run_spool.list_folders(study / ".commonground" / "spool")
+    (path,) = folder.glob("run-*.spool")
+    return study, rid, path
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("place", POINTS)
 def test_kill_at_any_point_leaves_one_truthful_execution(tmp_path: Path, place: str) -> None:
@@ -193,10 +202,7 @@ def test_a_silent_run_elsewhere_is_lost_only_after_its_lease(session: Session) -
 
 def test_a_damaged_spool_is_delivered_with_its_holes_told(tmp_path: Path) -> None:
     """A line that was overwritten is left out and told; all others are kept."""
-    study, work = two_places(tmp_path)
-    assert run_script(work, study, "run.finish:1:kill") == -signal.SIGKILL
-    ((_, folder),) = run_spool.list_folders(study / ".commonground" / "spool")
-    (path,) = folder.glob("run-*.spool")
+    study, _, path = killed_at(tmp_path, "run.finish:1:kill")
     lines = path.read_bytes().splitlines(keepends=True)
     broken = next(place for place, line in enumerate(lines) if b" m {" in line)
     lines[broken] = b"x" * (len(lines[broken]) - 1) + b"\n"
@@ -235,13 +241,10 @@ def test_an_output_whose_bytes_are_gone_holds_nothing_else_back(tmp_path: Path, 
 @pytest.mark.parametrize("left", [None, 0, 1, 2, 4])
 def test_an_end_that_outlived_its_spool_is_known(tmp_path: Path, left: int | None) -> None:
     """After a power cut the end may be in the catalogue, and the spool have no last word, few lines or no file."""
-    study, work = two_places(tmp_path)
-    assert run_script(work, study, "spool.discard:1:kill") == -signal.SIGKILL
-    ((_, folder),) = run_spool.list_folders(study / ".commonground" / "spool")
-    (path,) = folder.glob("run-*.spool")
+    study, _, path = killed_at(tmp_path, "spool.discard:1:kill")
     lines = path.read_bytes().splitlines(keepends=True)
     path.unlink() if left is None else path.write_bytes(b"".join(lines[:left]))
-    for kept in folder.glob("out-*"):
+    for kept in path.parent.glob("out-*"):
         kept.unlink()
     session = open_study(study)
     try:
@@ -252,7 +255,7 @@ def test_an_end_that_outlived_its_spool_is_known(tmp_path: Path, left: int | Non
         assert [record] == before
         assert record.metrics["auc"].points == 3
         assert "model.bin" in {named.name for _, named in record.outputs}
-        assert not folder.exists()
+        assert not path.parent.exists()
         assert sync(session) == []
     finally:
         session.ground.close()
@@ -260,10 +263,7 @@ def test_an_end_that_outlived_its_spool_is_known(tmp_path: Path, left: int | Non
 
 def test_what_an_end_by_hand_does_not_have_stays(tmp_path: Path) -> None:
     """A spool with records that the end in the catalogue was not made from is not taken for delivered."""
-    study, work = two_places(tmp_path)
-    assert run_script(work, study, "run.finish:1:kill") == -signal.SIGKILL
-    ((rid, folder),) = run_spool.list_folders(study / ".commonground" / "spool")
-    (path,) = folder.glob("run-*.spool")
+    study, rid, path = killed_at(tmp_path, "run.finish:1:kill")
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
     session = open_study(study)
     try:

@@ -7,8 +7,6 @@ everything else in it (and its own children) are caught at the same place. It te
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
 import os
 import shutil
@@ -21,6 +19,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from shims import build_shim
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "src"
@@ -98,31 +98,6 @@ class NotModelled(Exception):
     """The workload did something of which the model knows nothing."""
 
 
-@functools.cache
-def build_shim() -> Path:
-    """The compiled shim; built once for each text of it."""
-    source = HERE / "shim.c"
-    mark = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
-    built = Path(tempfile.gettempdir()) / f"cg-power-{os.getuid()}-{mark}.so"
-    if not built.exists():
-        fresh = built.with_suffix(f".{os.getpid()}")
-        command = [
-            "gcc",
-            "-O1",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-shared",
-            "-fPIC",
-            "-o",
-            str(fresh),
-            str(source),
-        ]
-        subprocess.run(command, check=True)
-        fresh.rename(built)
-    return built
-
-
 def record(script: Path, root: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Log:
     """Run `script ROOT ARGUMENTS...` and give the log of what it did below `root`; it must end well.
 
@@ -135,7 +110,7 @@ def record(script: Path, root: Path, *arguments: str, environment: Mapping[str, 
         (aside / "acks").touch()
         start = read_start(root)
         caught = {
-            "LD_PRELOAD": str(build_shim()),
+            "LD_PRELOAD": str(build_shim(HERE / "shim.c")),
             "CG_POWER_ROOT": str(root),
             "CG_POWER_LOG": str(aside / "log"),
             "CG_POWER_CONTROL": str(aside / "control"),

@@ -23,7 +23,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define EXPORT __attribute__((visibility("default")))
+#include "../shims.h"
 
 /* The lock: the thread that has it, and how often. Waiting by looking again, because it is held so briefly. */
 struct control {
@@ -176,15 +176,6 @@ static int open_noted(int folder, const char *path, int flags, mode_t mode) {
     after();
     return fd;
 }
-
-#define MODE_ARGUMENT                                \
-    mode_t mode = 0;                                 \
-    if (flags & (O_CREAT | __O_TMPFILE)) {           \
-        va_list more;                                \
-        va_start(more, flags);                       \
-        mode = va_arg(more, mode_t);                 \
-        va_end(more);                                \
-    }
 
 EXPORT int open(const char *path, int flags, ...) { MODE_ARGUMENT return open_noted(AT_FDCWD, path, flags, mode); }
 EXPORT int open64(const char *path, int flags, ...) { MODE_ARGUMENT return open_noted(AT_FDCWD, path, flags, mode); }
