@@ -18,7 +18,7 @@ from typing import Any
 
 from commonground.operations.frames import read_frame
 from commonground.operations.session import Session
-from commonground.operations.studies import create_study
+from commonground.operations.studies import AGENT_MARKS, create_study
 from commonground.store.migrations import NEWEST
 
 PLACE = Path(__file__).parents[1] / "tests" / "store" / "data"
@@ -108,6 +108,8 @@ def tell(session: Session) -> dict[str, Any]:
 def main() -> None:
     """Make the newest schema's study and write it down."""
     os.environ["CG_PERSON"] = OWNER
+    for mark in AGENT_MARKS:
+        os.environ.pop(mark, None)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "study"
         session = create_study(place, name="Kept", person=OWNER)
