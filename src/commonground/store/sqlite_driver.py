@@ -25,9 +25,6 @@ PRAGMAS = (
     "PRAGMA mmap_size=0",
     "PRAGMA temp_store=MEMORY",
     "PRAGMA secure_delete=ON",
-    # A run changes about a hundred pages, most of them the same as the run before: 32 MiB of log are moved into the
-    # database at once, each page once. What is in the log is as durable as what is in the database.
-    "PRAGMA wal_autocheckpoint=8000",
 )
 
 
