@@ -45,6 +45,7 @@ def make_tables(address: str) -> None:
     opened = Database(address)
     with opened.write() as connection:
         migrations.create(connection)
+        migrations.complete(connection)
         tables.declare(connection, THING, FIELDS)
     opened.close()
 

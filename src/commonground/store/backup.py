@@ -204,7 +204,7 @@ def verify_backup(folder: Path, *, files_used: FileUses | None = None, progress:
     _check_tables(folder, manifest)
     workspaces.sweep(folder)
     with workspaces.workspace(folder) as place:
-        made = ground.create(place, name=str(manifest["name"]), study=str(manifest["study"]))
+        made = ground.make_parts(place, str(manifest["name"]), str(manifest["study"]))
         try:
             _fill_tables(made, folder, manifest, progress)
             made.blobs = DirectoryBlobs(folder / BLOBS)
@@ -245,7 +245,7 @@ def restore(
     # What an earlier attempt left holds the whole study, and what was erased from it.
     workspaces.sweep(folder)
     with workspaces.workspace(folder) as place:
-        made = ground.create(place, name=str(told["name"]), study=str(told["study"]), url=url)
+        made = ground.make_parts(place, str(told["name"]), str(told["study"]), url)
         try:
             _fill_tables(made, source, told, progress)
             if (source / BLOBS).is_dir():
@@ -253,9 +253,10 @@ def restore(
                 _copy_files(copies, made.blobs, copies.iterate(), progress)
             _copy_beside(source, made.folder)
             finish(made)
+            point("restore.swap")
+            ground.complete(made)
         finally:
             made.close()
-        point("restore.swap")
         ground.move_in(place, folder)
     opened = ground.open_folder(folder)
     try:
@@ -276,7 +277,7 @@ def _check_head(opened: Ground, told: Mapping[str, Any], found: Verification) ->
 
 def _fill_tables(made: Ground, source: Path, told: Mapping[str, Any], progress: Progress) -> None:
     with made.database.write() as connection:
-        connection.execute(sa.delete(schema.meta))
+        connection.execute(sa.delete(schema.meta).where(schema.meta.c.key != migrations.MAKER))
         folder = source / TABLES
         table_files.load_table(connection, folder / f"{schema.stored_table.name}.parquet", schema.stored_table)
         for table in tables.load(connection).values():

@@ -77,19 +77,27 @@ def create(
 ) -> Ground:
     """Make a new study's place in `folder`: whole, with the changes that `begin` makes in it, or not at all.
 
-    Raises InvalidInput if one is there already. On PostgreSQL an interruption may leave a database that is in use.
+    Raises InvalidInput if one is there already. A PostgreSQL database in which this was interrupted is emptied by the
+    next attempt, unless it was in the moment between the two last steps: then it is refused as not empty.
     """
     refuse_taken(folder)
     files.make_folder(folder)
     workspaces.sweep(folder)
     with workspaces.workspace(folder) as beside:
-        made = _make_parts(beside / FOLDER, name, study, url)
+        made = make_parts(beside, name, study, url)
         try:
             begin(made)
+            complete(made)
         finally:
             made.close()
         move_in(beside, folder)
     return open_folder(folder)
+
+
+def complete(made: Ground) -> None:
+    """Say in the database that the study is made: the last step before it is moved in."""
+    with made.database.write() as connection:
+        migrations.complete(connection)
 
 
 def refuse_taken(folder: Path) -> None:
@@ -110,7 +118,9 @@ def move_in(beside: Path, folder: Path) -> None:
     files.sync_folder(folder)
 
 
-def _make_parts(place: Path, name: str, study: str, url: str | None) -> Ground:
+def make_parts(folder: Path, name: str, study: str, url: str | None = None) -> Ground:
+    """Make the parts of a study in `folder`, open and without any change; see `complete` and `move_in`."""
+    place = folder / FOLDER
     for part in ("blobs", "spool", "cache"):
         files.make_folder(place / part)
     ground = _open_parts(place, url)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
 from commonground.errors import SchemaTooNew, SchemaTooOld, StorageError
 from commonground.store import schema, text_index
 from commonground.store.faults import point
+from commonground.store.processes import ProcessMark, process_alive, this_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +28,46 @@ class Step:
 
 STEPS: tuple[Step, ...] = ()
 NEWEST = 1
+MAKER = "made by"
+"""The fact that stands in a database as long as its study is being made: the process that makes it."""
 
 
 def create(connection: sa.Connection) -> None:
-    """Make all tables in an empty database."""
-    if sa.inspect(connection).get_table_names():
+    """Make all tables in an empty database, and mark it as being made until `complete`.
+
+    A database that a process was making when it was killed is emptied first: nobody has ever opened it. Raises
+    StorageError for any other that is not empty.
+    """
+    if names := sa.inspect(connection).get_table_names():
+        _refuse_used(connection, names)
+        remains = sa.MetaData()
+        remains.reflect(connection)
+        remains.drop_all(connection)
+    schema.metadata.create_all(connection, checkfirst=False)
+    text_index.create(connection)
+    write_meta(connection, "schema", str(NEWEST))
+    write_meta(connection, MAKER, json.dumps(asdict(this_process()), sort_keys=True))
+
+
+def complete(connection: sa.Connection) -> None:
+    """Say that the study is made: from now on nothing empties its database."""
+    connection.execute(sa.delete(schema.meta).where(schema.meta.c.key == MAKER))
+
+
+def _refuse_used(connection: sa.Connection, names: list[str]) -> None:
+    told = read_meta(connection).get(MAKER) if schema.meta.name in names else None
+    if told is None:
         raise StorageError(
             "The database is not empty.",
             todo="Name an empty database, or open the study that is there.",
         )
-    schema.metadata.create_all(connection, checkfirst=False)
-    text_index.create(connection)
-    write_meta(connection, "schema", str(NEWEST))
+    maker = ProcessMark(**json.loads(told))
+    alive = process_alive(maker.pid, maker.start, maker.boot_id, maker.host)
+    if alive is not False and maker != this_process():
+        raise StorageError(
+            f"A study is being made in the database, by process {maker.pid} on {maker.host.partition('/')[0]}.",
+            todo="Wait until it is made, or name an empty database. Drop this one if that machine is gone.",
+        )
 
 
 def write_meta(connection: sa.Connection, key: str, value: str) -> None:
