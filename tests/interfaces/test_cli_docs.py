@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 FILES = {
     "patients.csv": "patient,born\np1,1950\np2,1961\np3,1972\n",
@@ -32,6 +34,7 @@ def read_examples() -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.soak
 def test_the_examples_print_what_the_page_says(tmp_path: Path) -> None:
     """Every `$ cg ...` of the page works, in order, and prints what stands below it (`...` stands for anything)."""
     for name, text in FILES.items():
