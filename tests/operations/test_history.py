@@ -56,6 +56,7 @@ class Study(RuleBasedStateMachine):
         self.before: list[tuple[str, StudyModel]] = []
         self.erased = False
         self.copies = 0
+        self.copied = 0
 
     @initialize()
     def declare(self) -> None:
@@ -71,6 +72,12 @@ class Study(RuleBasedStateMachine):
         )
         self.write("feature add", name="grade", type="Nodule", holds="int", lowest=1, highest=5, ordered=True)
         self.before.clear()
+
+    def newest(self) -> int:
+        """The number of the newest change."""
+        with self.sessions[0].reading() as on:
+            newest: int = on.view.change
+        return newest
 
     def write(self, verb: str, **args: Any) -> None:
         """Plan once, commit on every engine, and remember how it was before."""
@@ -216,9 +223,7 @@ class Study(RuleBasedStateMachine):
     def revert(self) -> None:
         """The newest change is undone, and everything is as it was before it."""
         _, earlier = self.before[-1]
-        with self.sessions[0].reading() as on:
-            newest = on.view.change
-        self.write("revert", change=newest)
+        self.write("revert", change=self.newest())
         self.model = earlier
         self.before.clear()
 
@@ -238,10 +243,12 @@ class Study(RuleBasedStateMachine):
         for session in self.sessions:
             session.read("gc")
 
+    @precondition(lambda self: self.newest() > self.copied)
     @rule()
     def back_up_and_restore(self) -> None:
-        """A backup takes the place of the study, which goes on from there."""
+        """A backup takes the place of the study, which goes on from there; what was copied is not copied again."""
         self.copies += 1
+        self.copied = self.newest()
         copy_of = self.folder / f"copy {self.copies}"
         session = self.sessions[0]
         session.read("backup", folder=str(copy_of))

@@ -22,6 +22,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from commonground.errors import Busy, CommonGroundError, Conflict, Corrupt, InvalidInput, StorageError, StorageFull
 from commonground.store import sqlite_driver, sqlite_frozen
+from commonground.store.compiled_sql import POSTGRES, SQLITE, share
 from commonground.store.disk_errors import find_cause, in_words
 from commonground.store.faults import point
 from commonground.store.locations import refuse_unsafe
@@ -64,7 +65,7 @@ class Database:
             )
         else:
             self._path = None
-            target = self.url.set(drivername="postgresql+psycopg")
+            target = self.url.set(drivername=POSTGRES)
             self._reader = _postgres_engine(target, "REPEATABLE READ")
             self._writer = self._drafter = _postgres_engine(target, "READ COMMITTED")
 
@@ -223,7 +224,7 @@ def _sync_log(path: Path) -> None:
 def _sqlite_engine(path: Path, module: ModuleType, begin: str, more: Sequence[str] = ()) -> sa.Engine:
     engine = sa.create_engine(
         # As a part of its own: in an address a ? or a % of a folder's name would mean something.
-        sa.URL.create("sqlite", database=str(path)),
+        sa.URL.create(SQLITE, database=str(path)),
         module=module,
         poolclass=sa.pool.QueuePool,
         pool_size=4,
@@ -242,7 +243,7 @@ def _sqlite_engine(path: Path, module: ModuleType, begin: str, more: Sequence[st
     def _begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql(begin)
 
-    return engine
+    return share(engine)
 
 
 def _postgres_engine(url: sa.URL, isolation: str) -> sa.Engine:
@@ -255,7 +256,7 @@ def _postgres_engine(url: sa.URL, isolation: str) -> sa.Engine:
         connect_args={"options": f"-c jit=off -c timezone=UTC -c lock_timeout={LOCK_TIMEOUT_S * 1000:.0f}"},
     )
     _forget_cut_connections(engine)
-    return engine
+    return share(engine)
 
 
 def _forget_cut_connections(engine: sa.Engine) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from commonground.errors import Busy, StorageError
 from commonground.store import sqlite_driver
+from commonground.store.compiled_sql import SQLITE, share
 from commonground.store.faults import point
 
 LOG = "-wal"
@@ -41,13 +42,13 @@ def frozen_engine(path: Path, module: ModuleType) -> sa.Engine:
             connection.execute(pragma)
         return connection
 
-    engine = sa.create_engine("sqlite://", module=module, poolclass=sa.pool.NullPool, creator=open_file)
+    engine = sa.create_engine(f"{SQLITE}://", module=module, poolclass=sa.pool.NullPool, creator=open_file)
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN")
 
-    return engine
+    return share(engine)
 
 
 def is_needed(path: Path) -> bool:
