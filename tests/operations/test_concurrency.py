@@ -9,7 +9,6 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from commonground.errors import Conflict
@@ -33,6 +32,22 @@ while time.monotonic() < until:
     done = session.write("feature annotate", feature="grade", keys=["a"], values=[number % 5 + 1], why=name)
     print(done.change.id, flush=True)
     number += 1
+"""
+
+IMPORTER = """
+import sys
+from pathlib import Path
+import numpy as np
+from commonground.operations.studies import open_study
+from commonground.structure import entities
+session = open_study(Path(sys.argv[1]), person="Tester")
+with session.reading() as on:
+    rids = np.array(entities.list_entities(on.view, entities.get_type(on.view, "Item"))["rid"])
+draw = np.random.default_rng(0)
+values = draw.integers(1, 6, 1_000_000)
+plan = session.plan("feature annotate", feature="grade", entities_=draw.choice(rids, 1_000_000), values=values)
+print("planned", flush=True)
+print(session.commit(plan).change.id, flush=True)
 """
 
 
@@ -188,26 +203,25 @@ def test_eight_processes_for_a_minute(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_a_small_write_beside_a_million_values(session: Session) -> None:
     """Beside the import of a million values others go on writing: the lock is never held for the whole of it."""
-    count = 20_000
-    keys = [f"k{number}" for number in range(count)]
+    keys = [f"k{number}" for number in range(20_000)]
     declare(session, keys)
-    with session.reading() as on:
-        rids = np.array(entities.list_entities(on.view, entities.get_type(on.view, "Item"))["rid"])
-    draw = np.random.default_rng(0)
-    plan = session.plan(
-        "feature annotate",
-        feature="grade",
-        entities_=draw.choice(rids, 1_000_000),
-        values=draw.integers(1, 6, 1_000_000),
+    before = session.write("feature annotate", feature="grade", keys=["k1"], values=[1]).change
+    importing = subprocess.Popen(
+        [sys.executable, "-c", IMPORTER, str(session.ground.folder)], stdout=subprocess.PIPE, text=True, env=os.environ
     )
-    importing = threading.Thread(target=session.commit, args=(plan,))
-    waits = []
-    importing.start()
-    while importing.is_alive():
-        began = time.monotonic()
-        session.write("feature annotate", feature="grade", keys=["k1"], values=[1])
+    assert importing.stdout is not None
+    assert importing.stdout.readline() == "planned\n"
+    waits, number = [], 0
+    while importing.poll() is None:
+        began, number = time.monotonic(), number % 5 + 1
+        session.write("feature annotate", feature="grade", keys=["k1"], values=[number])
         waits.append(time.monotonic() - began)
         time.sleep(0.02)
-    importing.join()
+    imported = int(importing.stdout.read())
+    importing.stdout.close()
+    assert importing.returncode == 0
     assert len(waits) > 10
     assert max(waits) < sum(waits) / 2
+    with session.reading() as on:
+        assert imported > before.id
+        assert len(read_values(on.view, get_feature(on.view, "grade"))) == 1_000_000 + len(waits) + 1
