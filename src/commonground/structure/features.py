@@ -242,38 +242,6 @@ def list_origins(view: View, feature: Rid) -> list[Rid]:
     return sorted(row.origin for row in rows)
 
 
-def build_values(feature: Feature, columns: Mapping[str, Sequence[Any]]) -> FeatureValues:
-    """Values from their stored columns, in any order; None stands for nothing."""
-    rows = len(columns["entity"])
-    missing = np.fromiter((value is None for value in columns["value"]), dtype=np.bool_, count=rows)
-    kind = feature.holds.stored
-    value: np.ndarray[Any, Any]
-    if kind == "text":
-        value = np.array(columns["value"], dtype=object)
-    else:
-        dtype = np.int64 if kind == "int" else np.float64
-        filled = [0 if item is None else item for item in columns["value"]] if missing.any() else columns["value"]
-        value = np.array(filled, dtype=dtype)
-
-    def ints(name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
-        return np.array([item or 0 for item in columns[name]], dtype=np.int64)
-
-    values = FeatureValues(
-        batch=ints("batch"),
-        ordinal=ints("ordinal"),
-        entity=ints("entity"),
-        value=value,
-        missing=missing,
-        rater=ints("rater"),
-        at=ints("at"),
-        reason=np.array(columns["reason"], dtype=object),
-        adjudicated=ints("adjudicated").astype(np.bool_),
-        origin=ints("origin"),
-        told=ints("told"),
-    )
-    return values.take(np.lexsort((values.ordinal, values.batch, values.entity)))
-
-
 def _feature(row: sa.Row[Any]) -> Feature:
     return Feature(
         rid=row.rid,

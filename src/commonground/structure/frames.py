@@ -20,7 +20,7 @@ from commonground.errors import Ambiguous, InvalidInput, NotFound
 from commonground.identity import Rid, read_rid
 from commonground.store.canonical import Column, table_digest
 from commonground.structure.column_types import Holds
-from commonground.structure.features import Feature, build_values
+from commonground.structure.features import Feature, FeatureValues
 from commonground.structure.frame_columns import ARROW_TYPES, FrameColumn, make_table, show_cells
 from commonground.structure.selectors import Selector, select
 from commonground.structure.versions import Manifest
@@ -277,7 +277,7 @@ def _choose(
             f"Between two terms of {feature.name} there may be no term that is their mean.",
             todo="Choose ties='low', 'high' or 'drop'.",
         )
-    values = build_values(feature, {name: table[name].to_pylist() for name in table.column_names})
+    values = _values_of(feature, table)
     values = values.take(np.flatnonzero(np.isin(values.entity, rids)))
     words = terms.names
     if feature.holds is Holds.TERM and feature.ordered:
@@ -303,6 +303,29 @@ def _choose(
         left_out["it has no value at all"] = none
     cells = _cells(feature, selected.entity, selected.value, rids, words)
     return _column_of(feature, cells, terms), cells, UsedValues(feature.rid, selector, rows, digest, left_out)
+
+
+def _values_of(feature: Feature, table: pa.Table) -> FeatureValues:
+    """The values in a table of a state, which has them in any order; in whole numbers nothing is 0."""
+
+    def ints(name: str) -> np.ndarray[Any, Any]:
+        filled: np.ndarray[Any, Any] = table[name].fill_null(0).to_numpy()
+        return filled
+
+    values = FeatureValues(
+        batch=ints("batch"),
+        ordinal=ints("ordinal"),
+        entity=ints("entity"),
+        value=table["value"].to_numpy() if feature.holds.stored == "text" else ints("value"),
+        missing=table["value"].is_null().to_numpy(),
+        rater=ints("rater"),
+        at=ints("at"),
+        reason=table["reason"].to_numpy(),
+        adjudicated=ints("adjudicated").astype(np.bool_),
+        origin=ints("origin"),
+        told=ints("told"),
+    )
+    return values.take(np.lexsort((values.ordinal, values.batch, values.entity)))
 
 
 def _column_of(feature: Feature, cells: pa.Array, terms: _Terms) -> FrameColumn:
