@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from commonground.errors import BrokenFile, InvalidInput
 from commonground.exchange.csv_tables import inspect
 from commonground.exchange.drafts import SHOWN
+from draft_values import read
 
 
 @pytest.fixture
@@ -23,15 +24,6 @@ def write(tmp_path):
         return path
 
     return write
-
-
-def read(draft, size=50_000):
-    """All values of a draft, column by column."""
-    values = {name: [] for name in draft.names}
-    for chunk in draft.chunks(size):
-        for name, cells in chunk.items():
-            values[name] += cells
-    return values
 
 
 def faults(draft):

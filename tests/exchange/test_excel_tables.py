@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from commonground.errors import BrokenFile, InvalidInput, MissingExtra
 from commonground.exchange.excel_tables import inspect
+from draft_values import read
 
 
 @pytest.fixture
@@ -29,15 +30,6 @@ def write(tmp_path):
         return path
 
     return write
-
-
-def read(draft, size=50_000):
-    """All values of a draft, column by column."""
-    values = {name: [] for name in draft.names}
-    for chunk in draft.chunks(size):
-        for name, cells in chunk.items():
-            values[name] += cells
-    return values
 
 
 def alter(path, pattern, text):

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from commonground.identity import Actor
-from commonground.store import changes, migrations, tables
+from commonground.store import changes, failed_syncs, migrations, tables
 from commonground.store.database import Database
 from commonground.store.schema import Field
 from commonground.store.transaction import Transaction
@@ -29,6 +29,13 @@ FIELDS = [
 ]
 Writer = Callable[..., contextlib.AbstractContextManager[Transaction]]
 assert structural.member is not None, "the batch tables of the structural layer are what the batch tests fill"
+
+
+@pytest.fixture(autouse=True)
+def _all_syncs_succeeded() -> Iterator[None]:
+    """What failed in one test is not remembered in the next."""
+    yield
+    failed_syncs.forget()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

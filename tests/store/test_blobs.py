@@ -36,13 +36,6 @@ NO_DIGESTS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _test_run(monkeypatch):
-    monkeypatch.setenv(faults.MARK, "1")
-    yield
-    failed_syncs.forget()
-
-
 @pytest.fixture
 def blobs(tmp_path) -> DirectoryBlobs:
     """An empty store, ready to be written."""

@@ -21,11 +21,6 @@ SOURCES = Path(commonground.__file__).parent
 CALLS = {"point", "allowance", "write_all"}
 
 
-@pytest.fixture(autouse=True)
-def _test_run(monkeypatch):
-    monkeypatch.setenv(faults.MARK, "1")
-
-
 def run_child(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `code` in a fresh interpreter with only these test variables set."""
     clean = {name: value for name, value in os.environ.items() if name not in {faults.MARK, faults.PLAN}}

@@ -24,13 +24,6 @@ NEW = b"new content, longer than before" * 4000
 PASSED_BY_A_WRITE = ["files.open", "files.write", "files.sync", "files.rename", "files.open", "files.sync_folder"]
 
 
-@pytest.fixture(autouse=True)
-def _test_run(monkeypatch):
-    monkeypatch.setenv(faults.MARK, "1")
-    yield
-    failed_syncs.forget()
-
-
 def passes_of(action) -> list[str]:
     """The fault points that a call passes, in order."""
     seen: list[str] = []

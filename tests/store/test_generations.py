@@ -15,19 +15,12 @@ from pathlib import Path
 import pytest
 
 from commonground.errors import Busy, InvalidInput
-from commonground.store import failed_syncs, faults
+from commonground.store import faults
 from commonground.store.blobs import DirectoryBlobs
 from commonground.store.generations import Generations, mark_time
 
 PAYLOADS = [b"a", b"b", b"c", b"d"]
 DIGESTS = {hashlib.sha256(payload).hexdigest(): payload for payload in PAYLOADS}
-
-
-@pytest.fixture(autouse=True)
-def _test_run(monkeypatch):
-    monkeypatch.setenv(faults.MARK, "1")
-    yield
-    failed_syncs.forget()
 
 
 @pytest.fixture

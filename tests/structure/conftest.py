@@ -1,47 +1,12 @@
 """Real git repositories for the tests of captured code."""
 
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-
-class Repository:
-    """A real repository in a folder of its own."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        if not (root / ".git").exists():
-            root.mkdir(parents=True, exist_ok=True)
-            self.git("init", "-q", "-b", "main")
-
-    def git(self, *words, **settings):
-        """Run git; returns what it says."""
-        given = {
-            **os.environ,
-            **dict.fromkeys(("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"), "/dev/null"),
-            **dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "Tester"),
-            **dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "tester@localhost"),
-        }
-        command = ["git", "-c", "protocol.file.allow=always", *words]
-        done = subprocess.run(command, cwd=self.root, env=given, check=True, stdout=subprocess.PIPE, **settings)
-        return done.stdout.decode(errors="replace").strip()
-
-    def write(self, files):
-        """Write text or bytes to files below the root."""
-        for name, content in files.items():
-            path = self.root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content if isinstance(content, bytes) else content.encode())
-
-    def commit(self, files=None):
-        """Write files and commit all there is; returns the commit."""
-        self.write(files or {})
-        self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", "x", "--no-verify")
-        return self.git("rev-parse", "HEAD")
+from code_repositories import CODE, Repository
 
 
 @pytest.fixture
@@ -50,3 +15,11 @@ def make_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
     return lambda name: Repository(tmp_path / name)
+
+
+@pytest.fixture
+def repository(make_repository: Callable[[str], Repository]) -> Repository:
+    """A repository with three committed files."""
+    made = make_repository("study")
+    made.commit(CODE)
+    return made

@@ -9,21 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from code_repositories import CODE
 from commonground.errors import Conflict, NotReproducible, UnsafePath
 from commonground.structure.code_files import KeptFile, Limits
 from commonground.structure.code_restore import restore
 from commonground.structure.code_state import CodeState, capture, tree_digest
 from commonground.structure.patches import read_patches
-
-CODE = {"train.py": "import helper\nhelper.f()\n", "pkg/helper.py": "def f():\n    return 1\n", "README": "x\n"}
-
-
-@pytest.fixture
-def repository(make_repository):
-    """A repository with three committed files."""
-    made = make_repository("study")
-    made.commit(CODE)
-    return made
 
 
 def content(folder):

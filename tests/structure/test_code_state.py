@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from code_repositories import CODE
 from commonground.errors import Corrupt, NotFound
 from commonground.structure.code_files import Limits
 from commonground.structure.code_restore import find_missing
@@ -23,17 +24,6 @@ from commonground.structure.code_state import (
 )
 
 CANARY = "hunter2hunter"
-
-
-CODE = {"train.py": "import helper\nhelper.f()\n", "pkg/helper.py": "def f():\n    return 1\n", "README": "x\n"}
-
-
-@pytest.fixture
-def repository(make_repository):
-    """A repository with three committed files."""
-    made = make_repository("study")
-    made.commit(CODE)
-    return made
 
 
 def reasons(state):

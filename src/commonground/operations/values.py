@@ -55,8 +55,13 @@ def plan_feature(session: Session, told: Mapping[str, Any]) -> Plan | None:
 
 def plan_values(session: Session, execution: Rid, told: Mapping[str, Any]) -> Plan:
     """What writes them, under the id that they were given; raises as `write_values` does."""
+    return dataclasses.replace(plan_annotation(session, execution, told), id=told["plan"])
+
+
+def plan_annotation(session: Session, execution: Rid, told: Mapping[str, Any]) -> Plan:
+    """What would write them, under an id of its own; raises as `write_values` does."""
     given = {"keys": told["keys"]} if "keys" in told else {"entities_": told["entities"]}
-    plan = session.plan(
+    return session.plan(
         "feature annotate",
         feature=told["feature"],
         type=told["type"],
@@ -65,7 +70,6 @@ def plan_values(session: Session, execution: Rid, told: Mapping[str, Any]) -> Pl
         origin=execution,
         **given,
     )
-    return dataclasses.replace(plan, id=told["plan"])
 
 
 def commit_values(session: Session, execution: Rid, told: Mapping[str, Any], plan: Plan) -> dict[str, Any]:

@@ -14,21 +14,12 @@ import pyarrow.parquet as pq
 from commonground.identity import Mint, Rid
 from commonground.interfaces.client import outputs
 from commonground.operations.session import Session
+from commonground.operations.values import plan_annotation
 
 
 def keep_values(session: Session, folder: Path, execution: Rid, told: Mapping[str, Any]) -> dict[str, Any]:
     """Computed values as a file of the run: columns entity and value, as the feature would store them."""
-    named = {"keys": told["keys"]} if "keys" in told else {"entities_": told["entities"]}
-    plan = session.plan(
-        "feature annotate",
-        feature=told["feature"],
-        type=told["type"],
-        values=told["values"],
-        reasons=told.get("reasons"),
-        origin=execution,
-        **named,
-    )
-    columns = plan.bulk[0].columns
+    columns = plan_annotation(session, execution, told).bulk[0].columns
     listed = {name: _plain(columns[name]) for name in ("entity", "value")}
     buffer = io.BytesIO()
     pq.write_table(pa.table(listed), buffer)
