@@ -247,7 +247,7 @@ def load_state(on: Reading, pinned: Pinned) -> State:
         scope = measure_scope(view, pinned.dataset.rid)
         live: dict[str, list[pa.Table]] = {}
         for part in list_parts(view, scope):
-            live.setdefault(part.table, []).append(to_arrow(part.columns))
+            live.setdefault(part.table, []).extend(map(to_arrow, part.portions()))
         return State(measure_manifest(view, scope), on, live)
 
 

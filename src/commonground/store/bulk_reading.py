@@ -7,7 +7,7 @@ reason. That a column is the same in all rows the database finds out much faster
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -73,23 +73,47 @@ def read_bulk(view: View, table: sa.Table, subjects: Sequence[Rid], names: Seque
             chunks[name].append(values)
             gaps[name].append(missing)
     batch, ordinal = _joined(chunks["batch"], "int"), _joined(chunks["ordinal"], "int")
-    rows = _living(view, known, batch, ordinal)
+    rows = _living(_retired(view, known), known, batch, ordinal)
     if not _ascending(batch[rows], ordinal[rows]):
         rows = np.arange(len(batch))[rows]
         rows = rows[np.lexsort((ordinal[rows], batch[rows]))]
     places = np.searchsorted(known, batch[rows])
-
-    def of_header(pick: Callable[[Any], int | None]) -> Ints:
-        return np.array([pick(row) or 0 for row in headers], dtype=np.int64)[places]
-
     return BulkRows(
         batch[rows],
         ordinal[rows],
-        of_header(lambda row: row.subject),
-        of_header(lambda row: row.origin),
-        of_header(lambda row: row.since),
+        *_at(_about(headers), places),
         {name: _joined(chunks.pop(name), types[name])[rows] for name in names},
         {name: (np.concatenate(gaps[name]) if gaps[name] else np.empty(0, np.bool_))[rows] for name in names},
+    )
+
+
+def iterate_bulk(view: View, table: sa.Table, subjects: Sequence[Rid], names: Sequence[str]) -> Iterator[BulkRows]:
+    """The same rows a chunk at a time, in no order; to be read to the end before anything else is."""
+    headers = _headers(view, table, subjects)
+    known = np.array([row.rid for row in headers], dtype=np.int64)
+    gone, about = _retired(view, known), _about(headers)
+    types = {name: schema.field_type(table.c[name]) for name in names}
+    for cells in _chunks(view, table, headers, names):
+        batch, ordinal = (_array(cells[name], "int")[0] for name in ("batch", "ordinal"))
+        read = {name: _array(cells[name], types[name]) for name in names}
+        rows = _living(gone, known, batch, ordinal)
+        places = np.searchsorted(known, batch[rows])
+        yield BulkRows(
+            batch[rows],
+            ordinal[rows],
+            *_at(about, places),
+            {name: values[rows] for name, (values, _) in read.items()},
+            {name: missing[rows] for name, (_, missing) in read.items()},
+        )
+
+
+def count_bulk(view: View, table: sa.Table, subjects: Sequence[Rid]) -> int:
+    """How many rows the batches about these subjects came with, retired ones included."""
+    header = schema.batch_header
+    counted = sa.select(sa.func.sum(header.c.rows)).where(view.visible(header), header.c.name == table.name)
+    return sum(
+        view.connection.execute(counted.where(header.c.subject.in_(some))).scalar_one() or 0
+        for some in portions(subjects)
     )
 
 
@@ -208,12 +232,29 @@ def _ascending(batch: Ints, ordinal: Ints) -> bool:
     return bool((later | ((batch[1:] == batch[:-1]) & (ordinal[1:] > ordinal[:-1]))).all())
 
 
-def _living(view: View, known: Ints, batch: Array, ordinal: Array) -> Array | slice:
-    """The places of the rows that no retirement has taken out; if they are all there, a slice, which copies nothing."""
+def _about(headers: Sequence[Any]) -> tuple[Ints, Ints, Ints]:
+    """Subject, origin and change of each batch."""
+    subject, origin, told = (
+        np.array([getattr(row, name) or 0 for row in headers], dtype=np.int64)
+        for name in ("subject", "origin", "since")
+    )
+    return subject, origin, told
+
+
+def _at(about: tuple[Ints, Ints, Ints], places: Ints) -> tuple[Ints, Ints, Ints]:
+    return about[0][places], about[1][places], about[2][places]
+
+
+def _retired(view: View, known: Ints) -> Array:
+    """Batch and ordinal of the rows of these batches that a retirement has taken out."""
     gone = schema.retired
     rows = view.rows(sa.select(gone.c.batch, gone.c.ordinal).where(view.visible(gone)))
     taken = np.array([(row.batch, row.ordinal) for row in rows], dtype=np.int64).reshape(-1, 2)
-    taken = taken[np.isin(taken[:, 0], known)]
+    return taken[np.isin(taken[:, 0], known)]
+
+
+def _living(taken: Array, known: Ints, batch: Array, ordinal: Array) -> Array | slice:
+    """The places of the rows that are not `taken`; if they are all there, a slice, which copies nothing."""
     if not len(taken):
         return slice(None)
     # A place within the sorted list of batches and an ordinal make one number, so that pairs are looked up at once.

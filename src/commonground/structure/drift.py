@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from commonground.store import schema
 from commonground.store.view import View
 from commonground.structure.datasets import Version
-from commonground.structure.features import read_annotated
+from commonground.structure.features import count_annotated
 from commonground.structure.scopes import Scope, measure_scope
 from commonground.structure.versions import Manifest, is_other_state, unseal
 
@@ -134,5 +134,5 @@ def _count_values(view: View, scope: Scope) -> dict[str, int]:
     for feature in scope.features:
         rids = scope.entities.get(feature.type, np.empty(0, dtype=np.int64))
         label = f"{scope.types[feature.type].name}.{feature.name}"
-        counted[label] = int(np.isin(read_annotated(view, feature), rids).sum())
+        counted[label] = count_annotated(view, feature, rids)
     return counted

@@ -8,7 +8,7 @@ adjudicated value is of its own kind; the readings that it settles lie in `settl
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
 from commonground.late import np
 from commonground.store import batches, schema
-from commonground.store.bulk_reading import read_bulk
+from commonground.store.bulk_reading import BulkRows, count_bulk, iterate_bulk, read_bulk
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
@@ -118,7 +118,8 @@ class FeatureValues:
     @property
     def without_reason(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """True where no reason was given."""
-        return np.fromiter((reason is None for reason in self.reason), dtype=np.bool_, count=len(self.reason))
+        none: np.ndarray[Any, np.dtype[np.bool_]] = self.reason == np.array(None)
+        return none
 
     def take(self, rows: np.ndarray[Any, Any] | slice) -> FeatureValues:
         """Some of the rows."""
@@ -153,14 +154,50 @@ def read_values(view: View, feature: Feature) -> FeatureValues:
     Those of withdrawn entities are not there.
     """
     rows = read_bulk(view, feature.table, [feature.rid], VALUE_COLUMNS)
-    entity = rows.columns["entity"]
-    for old, new in list_aliases(view).items():
-        entity[entity == old] = new
-    gone = list_withdrawn_rids(view)
+    found = _as_they_count(rows, list_aliases(view), list_withdrawn_rids(view))
+    if _ascends(found.entity):
+        return found
+    # They come by batch and ordinal, and a stable sort leaves it so within an entity.
+    return found.take(np.argsort(found.entity, kind="stable"))
+
+
+def iterate_values(view: View, feature: Feature) -> Iterator[FeatureValues]:
+    """What `read_values` reads, a chunk at a time and in no order."""
+    aliases, gone = list_aliases(view), list_withdrawn_rids(view)
+    for rows in iterate_bulk(view, feature.table, [feature.rid], VALUE_COLUMNS):
+        yield _as_they_count(rows, aliases, gone)
+
+
+def count_rows(view: View, feature: Feature) -> int:
+    """How many values a feature has been given, retired ones included, as its batches say it without being read."""
+    return count_bulk(view, feature.table, [feature.rid])
+
+
+def count_annotated(view: View, feature: Feature, rids: np.ndarray[Any, np.dtype[np.int64]]) -> int:
+    """How many values there are of these entities, which ascend; of withdrawn ones too."""
+    aliases, count = list_aliases(view), 0
+    for rows in iterate_bulk(view, feature.table, [feature.rid], ["entity"]):
+        count += int(np.count_nonzero(are_among(_as_now(rows.columns["entity"], aliases), rids)))
+    return count
+
+
+def are_among(
+    entity: np.ndarray[Any, np.dtype[np.int64]], rids: np.ndarray[Any, np.dtype[np.int64]]
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which of the entities are among these, which ascend."""
+    if not len(rids):
+        return np.zeros(len(entity), dtype=np.bool_)
+    places = np.searchsorted(rids, entity)
+    found: np.ndarray[Any, np.dtype[np.bool_]] = rids[np.minimum(places, len(rids) - 1)] == entity
+    return found
+
+
+def _as_they_count(rows: BulkRows, aliases: Mapping[Rid, Rid], gone: Sequence[Rid]) -> FeatureValues:
+    """Values of what is there now: of merged duplicates for what they are, and none of withdrawn entities."""
     found = FeatureValues(
         batch=rows.batch,
         ordinal=rows.ordinal,
-        entity=entity,
+        entity=_as_now(rows.columns["entity"], aliases),
         value=rows.columns["value"],
         missing=rows.missing["value"],
         rater=rows.columns["rater"],
@@ -172,16 +209,14 @@ def read_values(view: View, feature: Feature) -> FeatureValues:
     )
     if gone:
         found = found.take(np.flatnonzero(~np.isin(found.entity, np.array(gone, dtype=np.int64))))
-    if _ascends(found.entity):
-        return found
-    # They come by batch and ordinal, and a stable sort leaves it so within an entity.
-    return found.take(np.argsort(found.entity, kind="stable"))
+    return found
 
 
-def read_annotated(view: View, feature: Feature) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The entity of every value, in no order, those of withdrawn entities too: enough to count within a scope."""
-    entity = read_bulk(view, feature.table, [feature.rid], ["entity"]).columns["entity"]
-    for old, new in list_aliases(view).items():
+def _as_now(
+    entity: np.ndarray[Any, np.dtype[np.int64]], aliases: Mapping[Rid, Rid]
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The entities with what merged duplicates are now in their places."""
+    for old, new in aliases.items():
         entity[entity == old] = new
     return entity
 

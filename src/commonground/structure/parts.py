@@ -12,6 +12,7 @@ bytes that nobody has any more. Files and rows are never written without a nonce
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -68,8 +69,19 @@ def to_arrow(columns: Sequence[Column]) -> pa.Table:
 
 def write_file(path: Path, table: pa.Table, nonce: bytes) -> None:
     """Write a part as a Parquet file that carries its nonce."""
-    with in_words("writing", path):
-        pq.write_table(table.replace_schema_metadata({NONCE_KEY: nonce.hex()}), path, compression="zstd")
+    write_portions(path, [table], nonce)
+
+
+def write_portions(path: Path, given: Iterable[pa.Table], nonce: bytes) -> None:
+    """The same for a part of which memory holds a portion of rows at a time; there is at least one."""
+    metadata = {NONCE_KEY: nonce.hex()}
+    with in_words("writing", path), contextlib.ExitStack() as opened:
+        writer = None
+        for table in given:
+            if writer is None:
+                layout = table.schema.with_metadata(metadata)
+                writer = opened.enter_context(pq.ParquetWriter(path, layout, compression="zstd"))
+            writer.write_table(table.replace_schema_metadata(metadata))
 
 
 def read_file(blobs: BlobStore, blob: str, columns: Sequence[str] | None = None) -> pa.Table:

@@ -7,18 +7,21 @@ criteria. Nested datasets lie in the same scope: what several of them reach is h
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias, cast
 
 import sqlalchemy as sa
 
 from commonground.identity import Rid
 from commonground.late import np
 from commonground.store.bulk_reading import read_tuples
-from commonground.store.canonical import Column
+from commonground.store.canonical import Column, table_digest
 from commonground.store.canonical_words import ColumnType
+from commonground.store.long_tables import LongTable, Runs, taken
 from commonground.store.view import View
 from commonground.structure import tables
 from commonground.structure.column_types import Holds
@@ -30,10 +33,22 @@ from commonground.structure.entities import (
     list_buckets,
     list_types,
 )
-from commonground.structure.features import Feature, FeatureValues, get_feature, read_values
+from commonground.structure.features import (
+    Feature,
+    FeatureValues,
+    are_among,
+    count_rows,
+    get_feature,
+    iterate_values,
+    read_values,
+)
 
 CHEAPER_LOOKED_UP = 500
 """For more rids than these one scan of their range is cheaper than looking each up."""
+
+IN_MEMORY = 1 << 17
+"""Up to so many values of a feature are put in order in memory, which is a little quicker."""
+VALUE_ORDER = ("entity", "batch", "ordinal")
 
 Rids: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
@@ -66,9 +81,32 @@ class Part:
     bucket: int
     """The number of the bucket."""
     columns: tuple[Column, ...]
-    """The rows, column by column, in the table's order."""
+    """The rows, column by column, in the table's order; without rows if `long` has them."""
     order: tuple[str, ...]
     """The columns that the rows are ordered by."""
+    long: LongTable | None = None
+    """The rows, if they are too many for memory; to be read before the next part is asked for."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return self.long.rows if self.long else len(self.columns[0].values)
+
+    @property
+    def content(self) -> str:
+        """The digest of its rows."""
+        return self.long.digest() if self.long else table_digest(self.columns, self.order)
+
+    def portions(self, names: Collection[str] | None = None) -> Iterator[tuple[Column, ...]]:
+        """Its rows in portions that memory holds, of all columns or only of these."""
+        if self.long:
+            return self.long.portions(names)
+        return iter([tuple(column for column in self.columns if names is None or column.name in names)])
+
+    def without_rows(self) -> Part:
+        """Its columns alone, so that memory holds the rows of one part at a time."""
+        columns = tuple(Column(column.name, column.type, []) for column in self.columns)
+        return Part(self.table, self.bucket, columns, self.order)
 
 
 def measure_scope(view: View, dataset: Rid) -> Scope:
@@ -101,8 +139,11 @@ def _follow_links(view: View, kind: EntityType, rids: Rids) -> Iterator[tuple[Ri
         yield link.target or 0, np.array(sorted(reached - {None}), dtype=np.int64)
 
 
-def list_parts(view: View, scope: Scope) -> Iterator[Part]:
-    """Every part of a scope, one at a time: memory holds one bucket."""
+def list_parts(view: View, scope: Scope, beside: Path | None = None) -> Iterator[Part]:
+    """Every part of a scope, one at a time: memory holds one bucket, and of one with very many values a portion.
+
+    Those are put in order in unnamed files, in the folder `beside` or in the system's for temporary files.
+    """
     yield from _membership_parts(view, scope)
     used_terms: set[Rid] = set()
     used_raters: set[Rid] = set()
@@ -110,19 +151,15 @@ def list_parts(view: View, scope: Scope) -> Iterator[Part]:
         declared = scope.types[kind]
         for number, inside in _buckets(scope.entities[kind], list_buckets(view, kind)):
             part = _entity_part(view, declared, number, scope.entities[kind][inside])
-            _collect(used_terms, part, [c.place for c in declared.columns if c.holds is Holds.TERM])
+            holding = {column.place for column in declared.columns if column.holds is Holds.TERM}
+            _collect(used_terms, *part.portions(holding))
             yield from _set_apart(part, {column.place for column in declared.columns if column.sensitive})
     for feature in scope.features:
-        rids = scope.entities.get(feature.type, np.empty(0, dtype=np.int64))
-        values = read_values(view, feature)
-        reached = np.isin(values.entity, rids)
-        if not reached.all():
-            values = values.take(np.flatnonzero(reached))
-        for number, inside in _buckets(values.entity, list_buckets(view, feature.type)):
-            part = _value_part(feature, number, values.take(inside))
-            _collect(used_raters, part, ["rater"])
-            if feature.holds is Holds.TERM:
-                _collect(used_terms, part, ["value"])
+        for part in _value_parts(view, scope, feature, beside):
+            for columns in part.portions({"rater"}):
+                _collect(used_raters, columns)
+            for columns in part.portions({"value"} if feature.holds is Holds.TERM else ()):
+                _collect(used_terms, columns)
             yield part
     yield _rows_part(view, "terms", tables.term, sorted(used_terms), ("vocabulary", "name", "description", "position"))
     yield _rows_part(view, "raters", tables.slot, sorted(used_raters), ("scope", "label"))
@@ -169,13 +206,53 @@ def _set_apart(part: Part, guarded: Collection[str]) -> Iterator[Part]:
     yield Part(f"sensitive/{place}", part.bucket, apart, part.order)
 
 
-def _value_part(feature: Feature, number: int, values: FeatureValues) -> Part:
+def _value_parts(view: View, scope: Scope, feature: Feature, beside: Path | None) -> Iterator[Part]:
+    table, rids = f"values/{feature.rid}", scope.entities.get(feature.type, np.empty(0, dtype=np.int64))
+    firsts = list_buckets(view, feature.type)
+    if count_rows(view, feature) > IN_MEMORY:
+        yield from _long_value_parts(view, feature, rids, firsts, beside)
+        return
+    values = _within(read_values(view, feature), rids)
+    for number, inside in _buckets(values.entity, firsts):
+        yield Part(table, number, _value_columns(feature, values.take(inside)), VALUE_ORDER)
+
+
+def _long_value_parts(
+    view: View, feature: Feature, rids: Rids, firsts: Sequence[Rid], beside: Path | None
+) -> Iterator[Part]:
+    with Runs(VALUE_ORDER, beside) as runs:
+        for values in iterate_values(view, feature):
+            runs.add(_value_columns(feature, _within(values, rids)))
+        pieces = _by_bucket(runs.merged(), firsts)
+        for number, listed in itertools.groupby(pieces, key=itemgetter(0)):
+            with LongTable(VALUE_ORDER, beside) as long:
+                for _, columns in listed:
+                    long.append(columns)
+                short = long.columns
+                headings = tuple(Column(column.name, column.type, []) for column in columns)
+                told = (short, VALUE_ORDER) if short else (headings, VALUE_ORDER, long)
+                yield Part(f"values/{feature.rid}", number, *told)
+
+
+def _by_bucket(blocks: Iterator[tuple[Column, ...]], firsts: Sequence[Rid]) -> Iterator[tuple[int, tuple[Column, ...]]]:
+    for columns in blocks:
+        entity = next(np.asarray(column.values) for column in columns if column.name == "entity")
+        for number, inside in _buckets(entity, firsts):
+            yield number, taken(columns, inside)
+
+
+def _within(values: FeatureValues, rids: Rids) -> FeatureValues:
+    reached = are_among(values.entity, rids)
+    return values if reached.all() else values.take(np.flatnonzero(reached))
+
+
+def _value_columns(feature: Feature, values: FeatureValues) -> tuple[Column, ...]:
     def ints(name: str) -> Column:
         """A column in which 0 stands for nothing."""
         cells = getattr(values, name).astype(np.int64)
         return Column(name, "int", cells, cells == 0)
 
-    columns = (
+    return (
         Column("batch", "int", values.batch),
         Column("ordinal", "int", values.ordinal),
         Column("entity", "int", values.entity),
@@ -187,7 +264,6 @@ def _value_part(feature: Feature, number: int, values: FeatureValues) -> Part:
         ints("origin"),
         Column("told", "int", values.told),
     )
-    return Part(f"values/{feature.rid}", number, columns, ("entity", "batch", "ordinal"))
 
 
 def _rows_part(view: View, name: str, table: sa.Table, rids: Sequence[Rid], more: Sequence[str]) -> Part:
@@ -231,9 +307,10 @@ def _columns(names: Sequence[str], types: Sequence[ColumnType], rows: Sequence[A
     return tuple(Column(name, kind, list(values)) for name, kind, values in zip(names, types, listed, strict=True))
 
 
-def _collect(into: set[Rid], part: Part, names: Sequence[str]) -> None:
-    for column in part.columns:
-        if column.name in names and isinstance(column.values, np.ndarray):
-            into.update(np.unique(column.values[~np.asarray(column.missing)]).tolist())
-        elif column.name in names:
-            into.update(int(value) for value in list(column.values) if value is not None)
+def _collect(into: set[Rid], columns: Sequence[Column]) -> None:
+    for column in columns:
+        if isinstance(column.values, np.ndarray):
+            gaps = column.missing
+            into.update(np.unique(column.values if gaps is None else column.values[~np.asarray(gaps)]).tolist())
+        else:
+            into.update(value for value in cast("Sequence[Rid | None]", column.values) if value is not None)

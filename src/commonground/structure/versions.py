@@ -29,7 +29,6 @@ from commonground.errors import Corrupt
 from commonground.identity import show_rid
 from commonground.late import pa
 from commonground.store.blobs import BlobStore
-from commonground.store.canonical import Column, table_digest
 from commonground.store.canonical_words import ColumnType
 from commonground.store.changes import canonical_json
 from commonground.store.faults import point
@@ -100,10 +99,10 @@ class Manifest:
 
 def measure_manifest(view: View, scope: Scope) -> Manifest:
     """The manifest of a scope as it is in this view, without writing anything; its digest is the content digest."""
-    entries = []
-    for part in list_parts(view, scope):
-        rows = len(part.columns[0].values)
-        entries.append((_lightened(part), {"digest": _digest(part), "rows": rows, "blob": ""}))
+    entries = [
+        (part.without_rows(), {"digest": part.content, "rows": part.rows, "blob": ""})
+        for part in list_parts(view, scope)
+    ]
     return _manifest(view, scope, entries)
 
 
@@ -112,10 +111,10 @@ def is_other_state(view: View, scope: Scope, recorded: Manifest) -> bool:
     known = {(part.table, part.bucket): part.digest for part in recorded.parts}
     entries = []
     for part in list_parts(view, scope):
-        rows, digest = len(part.columns[0].values), _digest(part)
-        if rows and known.get((part.table, part.bucket)) != digest:
+        content = part.content
+        if part.rows and known.get((part.table, part.bucket)) != content:
             return True
-        entries.append((_lightened(part), {"digest": digest, "rows": rows, "blob": ""}))
+        entries.append((part.without_rows(), {"digest": content, "rows": part.rows, "blob": ""}))
     return _manifest(view, scope, entries).digest != recorded.digest
 
 
@@ -133,18 +132,17 @@ def write_manifest(
     entries: list[tuple[Part, dict[str, Any]]] = []
     fresh: dict[str, Sealed] = {}
     files: list[Path] = []
-    for part in list_parts(view, scope):
-        content = _digest(part)
-        rows = len(part.columns[0].values)
+    for part in list_parts(view, scope, workspace):
+        content = part.content
         known = fresh.get(content) or parts.find_part(view.connection, content)
         if known is None or (known.blob and not blobs.has(known.blob)):
             point("parts.write")
             nonce = known.nonce if known else parts.new_nonce()
             files.append(workspace / f"{len(files)}.parquet")
-            parts.write_file(files[-1], to_arrow(part.columns), nonce)
+            parts.write_portions(files[-1], map(to_arrow, part.portions()), nonce)
             known = fresh[content] = Sealed(parts.seal(nonce, content), content, nonce, "")
-        entries.append((_lightened(part), {"digest": known.digest, "rows": rows, "blob": known.blob}))
-        progress(rows)
+        entries.append((part.without_rows(), {"digest": known.digest, "rows": part.rows, "blob": known.blob}))
+        progress(part.rows)
     stored = zip(fresh.values(), blobs.put_files(files), strict=True)
     new = {part.digest: replace(part, blob=info.digest) for part, info in stored}
     for _, entry in entries:
@@ -208,16 +206,6 @@ def read_table(blobs: BlobStore, manifest: Manifest, name: str, columns: Sequenc
         return pa.concat_tables(read)
     declared = [column for column in entry["columns"] if columns is None or column["name"] in columns]
     return pa.table({column["name"]: pa.array([], ARROW[column["type"]]) for column in declared})
-
-
-def _digest(part: Part) -> str:
-    return table_digest(part.columns, part.order)
-
-
-def _lightened(part: Part) -> Part:
-    """The part without its rows, so that memory holds one bucket at a time."""
-    columns = tuple(Column(column.name, column.type, []) for column in part.columns)
-    return Part(part.table, part.bucket, columns, part.order)
 
 
 def _manifest(view: View, scope: Scope, entries: Sequence[tuple[Part, dict[str, Any]]]) -> Manifest:
