@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from commonground.errors import InvalidInput, NotAllowed, NotFound
+from commonground.errors import InvalidInput, NotAllowed, NotFound, UnsafePlace
 from commonground.operations import collecting, doctor, restoring
 from commonground.operations.frames import read_frame
 from commonground.operations.plans import Role
 from commonground.operations.session import Session
-from commonground.operations.studies import open_study
-from commonground.store import batches, migrations, schema
+from commonground.operations.studies import create_study, open_study
+from commonground.store import batches, migrations, schema, workspaces
 from commonground.store.migrations import Step
 from commonground.structure.stored_files import find_named, list_file_uses
 from commonground.structure.tables import value_int
@@ -93,6 +93,34 @@ def test_a_backup_is_listed_and_restores_to_a_working_study(filled, tmp_path):
     opened.write("feature annotate", feature="finding", keys=["c"], values=["late"])
     assert opened.read("verify", full=True).intact
     opened.ground.close()
+
+
+def test_a_backup_may_lie_where_a_study_may_not(filled, tmp_path):
+    """A copy in a synced folder is made and verified; a restore there is refused and leaves nothing."""
+    shared = tmp_path / "Dropbox"
+    made = filled.read("backup", folder=str(shared / "copy"))
+    assert (made.verified, made.finding) == (True, "intact")
+    assert not list(shared.glob(f"**/{workspaces.PREFIX}*")) + list(filled.ground.folder.glob(f"{workspaces.PREFIX}*"))
+    with pytest.raises(UnsafePlace, match="syncs"):
+        restoring.restore_study(shared / "copy", shared / "study")
+    assert [path.name for path in shared.iterdir()] == ["copy"]
+    assert restoring.restore_study(shared / "copy", tmp_path / "local").restored.verification.intact
+
+
+def test_a_study_is_not_begun_where_a_sync_program_would_copy_it(tmp_path):
+    """The refusal comes before anything is made."""
+    (tmp_path / "Dropbox").mkdir()
+    with pytest.raises(UnsafePlace, match="syncs"):
+        create_study(tmp_path / "Dropbox" / "new" / "study", name="s", person="Tester")
+    assert not list((tmp_path / "Dropbox").iterdir())
+
+
+def test_the_files_of_a_study_on_a_server_may_lie_on_a_shared_disk(postgres_url, tmp_path):
+    """With its database on PostgreSQL a study may be in such a folder, and the doctor finds nothing bad in that."""
+    folder = tmp_path / "Dropbox" / "study"
+    create_study(folder, name="s", person="Tester", url=postgres_url).ground.close()
+    (about,) = (one for one in doctor.examine(folder) if one.about == "place")
+    assert (about.state, about.what) == (doctor.GOOD, "not a local disk; the database is on a server")
 
 
 def test_a_backup_inside_the_study_is_refused(filled):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from commonground.errors import CommonGroundError, count, show_bytes
+from commonground.errors import CommonGroundError, UnsafePlace, count, show_bytes
 from commonground.operations.collecting import list_orphans
 from commonground.operations.upkeep import age_days, list_backups
 from commonground.operations.waiting import has_unfinished_erasure
@@ -47,11 +47,11 @@ class Finding:
 
 def examine(folder: Path) -> list[Finding]:
     """Look at the machine and, if there is one, at the study in `folder`; raises nothing that can be told instead."""
-    found = [_engine(), _location(folder), _room(folder)]
     try:
         opened = place.open_folder(folder)
     except CommonGroundError as error:
-        return [*found, Finding(BAD, "study", error.what, error.todo)]
+        return [_engine(), _location(folder), _room(folder), Finding(BAD, "study", error.what, error.todo)]
+    found = [_engine(), _location(folder, opened.database.dialect), _room(folder)]
     try:
         found.append(Finding(GOOD, "study", f"{opened.facts.get('name', '')} opens"))
         found += _of_study(opened)
@@ -70,10 +70,12 @@ def _engine() -> Finding:
     return Finding(GOOD, "SQLite", f"{module.sqlite_version} ({module.__name__.split('.')[0]})")
 
 
-def _location(folder: Path) -> Finding:
+def _location(folder: Path, dialect: str = "sqlite") -> Finding:
     try:
         refuse_unsafe(folder.absolute())
-    except CommonGroundError as error:
+    except UnsafePlace as error:
+        if dialect != "sqlite":
+            return Finding(GOOD, "place", "not a local disk; the database is on a server")
         return Finding(BAD, "place", error.what, error.todo)
     return Finding(GOOD, "place", "a local disk")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from commonground.store import changes, files, ground, migrations, schema, table
 from commonground.store.blobs import BlobStore, DirectoryBlobs
 from commonground.store.faults import point
 from commonground.store.ground import Ground
+from commonground.store.locations import find_danger, refuse_unsafe
 from commonground.store.portions import portions
 from commonground.store.schema import StorageClass
 from commonground.store.verify import FileUses, Verification, verify
@@ -114,7 +116,7 @@ def backup(
     point("backup.finish")
     files.write_atomically(target / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
     if check:
-        verify_backup(target, files_used=files_used, progress=progress)
+        verify_backup(target, files_used=files_used, progress=progress, beside=source.folder)
     return get_backup(target)
 
 
@@ -198,12 +200,20 @@ def get_backup(folder: Path) -> Backup:
     )
 
 
-def verify_backup(folder: Path, *, files_used: FileUses | None = None, progress: Progress = _silent) -> Verification:
-    """Load the tables into an empty database, verify that and the files in full, and keep the finding beside them."""
+def verify_backup(
+    folder: Path, *, files_used: FileUses | None = None, progress: Progress = _silent, beside: Path | None = None
+) -> Verification:
+    """Load the tables into an empty database, verify that and the files in full, and keep the finding beside them.
+
+    A backup may lie on a network disk, where no database may: that is made in the folder `beside` then, or in the
+    system's folder for temporary files.
+    """
     manifest = _read_manifest(folder)
     _check_tables(folder, manifest)
-    workspaces.sweep(folder)
-    with workspaces.workspace(folder) as place:
+    places = [folder, *([beside] if beside else []), Path(tempfile.gettempdir())]
+    work = next((place for place in places if find_danger(place) is None), folder)
+    workspaces.sweep(work)
+    with workspaces.workspace(work) as place:
         made = ground.make_parts(place, str(manifest["name"]), str(manifest["study"]))
         try:
             _fill_tables(made, folder, manifest, progress)
@@ -241,6 +251,8 @@ def restore(
     _check_tables(source, told)
     if (folder / ground.FOLDER).exists():
         raise InvalidInput(f"There is a study in {folder} already.", todo="Restore into a new folder.")
+    if url is None:
+        refuse_unsafe(folder)
     files.make_folder(folder)
     # What an earlier attempt left holds the whole study, and what was erased from it.
     workspaces.sweep(folder)

@@ -23,6 +23,7 @@ from commonground.identity import Mint
 from commonground.store import changes, files, migrations, workspaces
 from commonground.store.blobs import BlobStore, DirectoryBlobs
 from commonground.store.database import Database
+from commonground.store.locations import refuse_unsafe
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
 
@@ -81,6 +82,8 @@ def create(
     next attempt, unless it was in the moment between the two last steps: then it is refused as not empty.
     """
     refuse_taken(folder)
+    if url is None:
+        refuse_unsafe(folder)
     files.make_folder(folder)
     workspaces.sweep(folder)
     with workspaces.workspace(folder) as beside:
