@@ -119,6 +119,17 @@ def test_a_folder_whose_sync_failed_is_refused_afterwards(tmp_path):
     files.write_atomically(tmp_path / "b", NEW)
 
 
+def test_a_file_system_that_syncs_no_folders_is_taken_as_one_that_need_not(tmp_path):
+    """As network disks do, /proc refuses to sync a folder; that is no failure, while a failed sync of one is."""
+    descriptor = files.open_folder("/proc/self")
+    with pytest.raises(OSError, match="Invalid argument"):
+        os.fsync(descriptor)
+    os.close(descriptor)
+    files.sync_folder("/proc/self")
+    with faults.planned("files.sync_folder:1:eio"), pytest.raises(StorageError):
+        files.sync_folder(tmp_path)
+
+
 @pytest.mark.parametrize("count", [1, files.FEW, files.FEW + 1, 50])
 def test_a_batch_is_synced_at_once_or_one_by_one(tmp_path, count):
     """A few files are synced each, many by one call, and a failure of either is our error."""

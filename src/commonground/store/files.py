@@ -135,6 +135,9 @@ def _sync(descriptor: int, path: AnyPath, name: str) -> None:
         point(name)
         _flush(descriptor)
     except OSError as error:
+        # Some network disks keep names without being asked; PostgreSQL takes it so too (fsync_fname_ext in its fd.c).
+        if error.errno in {errno.EINVAL, errno.EBADF} and stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            return
         failed_syncs.remember(descriptor)
         raise storage_error(error, "syncing", path) from error
 
@@ -155,8 +158,7 @@ def sync_many(paths: Iterable[AnyPath], *, witness: int | None = None) -> None:
     `witness` is a descriptor on that file system from before the first write (`open_folder`): with it no error in
     between is missed. If the sync fails none of `paths` is ever called saved in this process.
     """
-    todo = list(paths)
-    call = _syncfs()
+    todo, call = list(paths), _syncfs()
     if len(todo) <= FEW or call is None:
         _sync_each(todo)
         return
