@@ -89,6 +89,16 @@ def test_show_has_neighbours_values_and_history(filled: Session) -> None:
     assert dataset.log.entries[0].verb == "dataset add"
 
 
+def test_show_of_an_execution_counts_its_parts_by_how_they_ended(session: Session) -> None:
+    """Whoever looks at a run of several processes sees that one of them failed."""
+    whole = session.write("execution start", name="whole").plan.args["execution"]["rid"]
+    for name, end in (("a", {}), ("b", {"status": "failed", "reason": "rank one broke"}), ("c", {})):
+        rid = session.write("execution start", name=name, parent=whole).plan.args["execution"]["rid"]
+        session.write("execution finish", execution=rid, **end)
+    facts = {fact.label: fact.value for fact in session.read("show", what="whole").facts}
+    assert facts["parts"] == "2 finished, 1 failed"
+
+
 def test_every_kind_can_be_shown_and_asked_why(filled: Session) -> None:
     """Nothing that has a name is without a page."""
     for word in ("Nodule", "Nodule:n2", "malignancy", "Tester", "nodules", "nodules@1.0.0", "size", "c3"):

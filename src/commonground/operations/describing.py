@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -192,8 +193,8 @@ def _execution(on: Reading, rid: Rid) -> list[Fact]:
     measured = metrics.list_summaries(view, [rid])[rid]
     facts += [Fact(f"metric {key}", float(one_metric.value)) for key, one_metric in list(measured.items())[:MANY]]
     facts += [Fact("reproduced", told_of(edge)) for edge in list_reproductions(view, rid)[-MANY:]]
-    children = executions.list_children(view, rid)
-    return [*facts, Fact("parts", len(children))] if children else facts
+    ends = Counter(str(child.status) for child in executions.list_children(view, rid))
+    return [*facts, Fact("parts", ", ".join(f"{number} {state}" for state, number in ends.items()))] if ends else facts
 
 
 def _feature(on: Reading, rid: Rid) -> list[Fact]:
