@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from commonground.errors import Conflict, InvalidInput
 from commonground.identity import Kind
 from commonground.store import schema
-from commonground.store.transaction import digest_of
+from commonground.store.canonical import combine
+from commonground.store.transaction import TOGETHER, RowDigests, digest_of, effect_digest
 
 
 def rows_of(database, thing):
@@ -97,6 +100,36 @@ def test_the_recorded_digest_is_that_of_the_row_read_back(database, thing, chang
     names, types = schema.names_and_types(thing)
     assert {5: digest_of(names, types, [row[name] for name in names], bytes(row["salt"]))} == told
     assert len(bytes(row["salt"])) == 16
+
+
+def test_rows_that_are_written_in_several_portions(database, thing, change):
+    """More rows than are written together, in no order, are all there, and all their digests went into the chain."""
+    rids = np.random.default_rng(0).permutation(2 * TOGETHER + 2).tolist()
+    with change() as tx:
+        tx.insert(thing, [{"rid": rid + 1, "count": rid} for rid in rids])
+        effect = tx.effects[thing.name]
+        told, digest, count = dict(effect.added), effect.digest("t"), len(effect.added)
+    names, types = schema.names_and_types(thing)
+    found = {
+        row["rid"]: digest_of(names, types, [row[name] for name in names], bytes(row["salt"]))
+        for row in rows_of(database, thing)
+    }
+    assert found == told
+    assert count == 2 * TOGETHER + 2
+    assert digest == effect_digest("t", combine(found[rid] for rid in sorted(found)), b"")
+
+
+@given(st.lists(st.dictionaries(st.integers(-9, 9), st.binary(min_size=32, max_size=32), max_size=5)))
+def test_digests_of_rows_are_those_last_given(parts):
+    """However many are held as plain bytes, the digests of rows are what a plain mapping has of them."""
+    held, plain = RowDigests(most=3), {}
+    for part in parts:
+        held.update(part)
+        plain.update(part)
+        assert (len(held), bool(held)) == (len(plain), bool(plain))
+    assert list(held) == sorted(plain)
+    assert list(held.ordered()) == [plain[rid] for rid in sorted(plain)]
+    assert all(held.get(rid) == plain.get(rid) for rid in range(-10, 10))
 
 
 def test_an_exception_leaves_nothing(database, thing, change):

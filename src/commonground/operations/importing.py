@@ -25,6 +25,7 @@ from commonground.operations.entities import (
 from commonground.operations.plans import Plan, Reading
 from commonground.operations.sorting_out import SortedOut, sort_out
 from commonground.operations.wording import note_columns
+from commonground.store.column_rows import ColumnRows
 from commonground.store.files import is_there
 from commonground.store.ground import Ground
 from commonground.store.transaction import Transaction
@@ -43,6 +44,11 @@ READERS = {
 }
 KEPT_BYTES = 64 << 20
 USUAL = "delimiter: comma"
+TOGETHER = 10_000
+"""Rows that are held as cells while they become columns."""
+NUMBERS = ("int", "real", "bool")
+FEW_WORDS = 1_000
+"""Up to so many texts of a column are held once, in however many rows they stand."""
 
 
 def inspect_table(path: Path, **options: object) -> TableDraft:
@@ -251,10 +257,20 @@ def _has(kind: EntityType, name: str) -> bool:
 
 def _collect(draft: TableDraft, key: str) -> tuple[list[str], dict[str, list[Any]]]:
     values: dict[str, list[Any]] = {name: [] for name in draft.names}
-    for chunk in draft.chunks():
+    words: dict[str, dict[str, str]] = {
+        column.name: {} for column in draft.columns if column.name != key and column.type not in NUMBERS
+    }
+    for chunk in draft.chunks(TOGETHER):
         for name, cells in chunk.items():
-            values[name].extend(cells)
+            values[name].extend(_shared(cells, words[name]) if name in words else cells)
+            if len(words.get(name, ())) > FEW_WORDS:
+                del words[name]
     return values.pop(key), values
+
+
+def _shared(cells: list[Any], words: dict[str, str]) -> list[Any]:
+    """The cells, of which equal texts are one object: most columns of texts have few words in many rows."""
+    return [words.setdefault(cell, cell) if isinstance(cell, str) else cell for cell in cells]
 
 
 def _fields(kind: EntityType) -> dict[str, Any]:
@@ -281,15 +297,17 @@ def _sort_out_extended(
     listed = entities.list_entities(on.view, kind)
     states = dict(zip(listed["rid"], zip(*listed.values(), strict=True), strict=True))
     position = {key: row for row, key in enumerate(keys)}
-    added = {row["rid"]: row for row in before.new}
+    new = ColumnRows(
+        {
+            **before.new.columns,
+            **{place: [stored[place][position[key]] for key in before.new.columns["key"]] for place in sorted(fresh)},
+        }
+    )
     changed = []
-    for key, rid in before.rids.items():
+    for key, rid in before.known.items():
         values = {place: stored[place][position[key]] for place in fresh}
-        if rid in added:
-            added[rid].update(values)
-        elif rid in there:
+        if rid in there:
             changed.append({**there[rid], **values})
         elif any(value is not None for value in values.values()):
             changed.append({**dict(zip(listed, states[rid], strict=True)), **values})
-    unchanged = len(before.rids) - len(before.new) - len(changed)
-    return SortedOut(before.new, changed, unchanged, before.absent, before.rids, before.notes)
+    return SortedOut(new, changed, len(before.known) - len(changed), before.absent, before.known, before.notes)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from commonground.errors import InvalidInput
 from commonground.identity import Rid
 from commonground.operations.plans import Reading
+from commonground.store.column_rows import ColumnRows
 from commonground.structure import entities
 from commonground.structure.entities import EntityType
 from commonground.structure.names import clean_name
@@ -22,7 +23,7 @@ SHOWN = 10
 class SortedOut:
     """What an upsert would do."""
 
-    new: list[dict[str, Any]]
+    new: ColumnRows
     """Whole rows to add."""
     changed: list[dict[str, Any]]
     """Whole new states."""
@@ -30,8 +31,8 @@ class SortedOut:
     """How many are as given already."""
     absent: list[str]
     """Keys that are there and were not given; they stay."""
-    rids: dict[str, Rid]
-    """The rid of each given key, left out those that were set aside."""
+    known: dict[str, Rid]
+    """The rid of each given key that leads to one that is there, left out those that were set aside."""
     notes: list[str] = field(default_factory=list)
     """What was set aside, or counts for another entity, and why."""
 
@@ -39,34 +40,47 @@ class SortedOut:
 def sort_out(on: Reading, kind: EntityType | None, keys: list[str], stored: dict[str, list[Any]]) -> SortedOut:
     """Compare given entities with those that are there; `kind` is None for a type that is still to be declared."""
     clean = [_clean_key(key, row) for row, key in enumerate(keys, start=1)]
-    doubles = sorted(key for key, times in Counter(clean).items() if times > 1)
-    if doubles:
-        faults = [f"{key!r} comes more than once" for key in doubles[:SHOWN]]
-        raise InvalidInput("Keys must be unique.", faults=faults, todo="Keep one row for each entity.")
+    _refuse_doubles(clean)
     listed: dict[str, list[Any]] = entities.list_entities(on.view, kind) if kind else {"rid": [], "key": []}
     there = {key: position for position, key in enumerate(listed["key"]) if key is not None}
     places = list(stored)
     leads, aside, notes = _lead_on(on, kind, clean, there, stored)
-    fresh = [row for row, key in enumerate(clean) if key not in leads and row not in aside]
-    minted = on.mint(len(fresh)) if fresh else range(0)
-    rids = {clean[row]: rid for row, rid in zip(fresh, minted, strict=True)}
-    new = [
-        {"rid": rids[clean[row]], "key": clean[row], **{place: stored[place][row] for place in places}} for row in fresh
-    ]
     changed = []
     unchanged = 0
-    for row, key in enumerate(clean):
+    known: dict[str, Rid] = {}
+    for row, key in enumerate(clean) if leads else ():
         position = leads.get(key)
         if position is None or row in aside:
             continue
-        rids[key] = listed["rid"][position]
+        known[key] = listed["rid"][position]
         if all(listed[place][position] == stored[place][row] for place in places):
             unchanged += 1
         else:
             before = {name: values[position] for name, values in listed.items()}
             changed.append({**before, **{place: stored[place][row] for place in places}})
-    given = {*clean, *(listed["key"][position] for position in leads.values())}
-    return SortedOut(new, changed, unchanged, [key for key in there if key not in given], rids, notes)
+    new = _new_rows(on, clean, stored, leads, aside)
+    given = {*clean, *(listed["key"][position] for position in leads.values())} if there else set()
+    return SortedOut(new, changed, unchanged, [key for key in there if key not in given], known, notes)
+
+
+def _refuse_doubles(keys: Sequence[str]) -> None:
+    if len(set(keys)) == len(keys):
+        return
+    doubles = sorted(key for key, times in Counter(keys).items() if times > 1)
+    faults = [f"{key!r} comes more than once" for key in doubles[:SHOWN]]
+    raise InvalidInput("Keys must be unique.", faults=faults, todo="Keep one row for each entity.")
+
+
+def _new_rows(
+    on: Reading, keys: list[str], stored: Mapping[str, list[Any]], leads: Container[str], aside: Container[int]
+) -> ColumnRows:
+    """The rows whose keys lead nowhere and that were not set aside, with new rids."""
+    fresh = [row for row, key in enumerate(keys) if key not in leads and row not in aside]
+    columns: dict[str, Sequence[Any]] = {"rid": on.mint(len(fresh)) if fresh else range(0), "key": keys, **stored}
+    if len(fresh) < len(keys):
+        for name in ("key", *stored):
+            columns[name] = [columns[name][row] for row in fresh]
+    return ColumnRows(columns)
 
 
 def _lead_on(

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import math
 import os
+from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
@@ -25,18 +27,86 @@ from commonground.identity import Kind, Rid
 from commonground.late import np
 from commonground.store import schema
 from commonground.store.bulk import insert_rows
-from commonground.store.canonical import combine, row_digest
+from commonground.store.canonical import DIGEST_BYTES, combine, row_digest
 from commonground.store.faults import point
 from commonground.store.portions import portions
 
 SALT_BYTES = 16
+TOGETHER = 5_000
+"""Rows that memory holds besides those given, while they are written."""
+PACKED = 5_000
+"""From so many digests on those of a table are held as plain bytes."""
+Rids: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
+
+
+class RowDigests(Mapping[Rid, bytes]):
+    """The digests of rows by rid, of which the last one given for a rid counts; of very many 40 bytes each."""
+
+    def __init__(self, most: int = PACKED) -> None:
+        self._most = most
+        self._newest: dict[Rid, bytes] = {}
+        self._packed: list[tuple[array[int], bytes]] = []
+
+    def update(self, digests: Mapping[Rid, bytes]) -> None:
+        """Take in more, each of 32 bytes."""
+        self._newest.update(digests)
+        if len(self._newest) > self._most:
+            self._packed.append(_packed(self._newest))
+            self._newest = {}
+
+    def ordered(self) -> Iterable[bytes]:
+        """The digests in the order of their rids."""
+        if not self._packed:
+            return (self._newest[rid] for rid in sorted(self._newest))
+        rids, digests = self._whole()
+        return (digests[at : at + DIGEST_BYTES] for at in (_last_places(rids) * DIGEST_BYTES).tolist())
+
+    def _whole(self) -> tuple[Rids, bytes]:
+        parts = [*self._packed, _packed(self._newest)]
+        rids = np.concatenate([np.frombuffer(told, dtype=np.int64) for told, _ in parts])
+        return rids, b"".join(digests for _, digests in parts)
+
+    def __getitem__(self, rid: Rid) -> bytes:
+        if rid in self._newest or not self._packed:
+            return self._newest[rid]
+        rids, digests = self._whole()
+        found = np.flatnonzero(rids == rid)
+        if not len(found):
+            raise KeyError(rid)
+        at = int(found[-1]) * DIGEST_BYTES
+        return digests[at : at + DIGEST_BYTES]
+
+    def __iter__(self) -> Iterator[Rid]:
+        if not self._packed:
+            return iter(sorted(self._newest))
+        rids, _ = self._whole()
+        return iter(rids[_last_places(rids)].tolist())
+
+    def __len__(self) -> int:
+        return len(self._newest) if not self._packed else len(np.unique(self._whole()[0]))
+
+    def __bool__(self) -> bool:
+        return bool(self._newest or self._packed)
+
+
+def _packed(digests: Mapping[Rid, bytes]) -> tuple[array[int], bytes]:
+    return array("q", digests), b"".join(digests.values())
+
+
+def _last_places(rids: Rids) -> Rids:
+    """The places of the rids in ascending order, of those that come several times the last."""
+    # A stable sort leaves those of one rid in the order in which they were given.
+    order = np.argsort(rids, kind="stable")
+    ascending = rids[order]
+    places: Rids = order[np.append(ascending[1:] != ascending[:-1], True)]
+    return places
 
 
 @dataclass(slots=True)
 class Effect:
     """What one change did to one table."""
 
-    added: dict[Rid, bytes] = field(default_factory=dict)
+    added: RowDigests = field(default_factory=RowDigests)
     """Digest of each row added."""
     ended: list[Rid] = field(default_factory=list)
     """Rids of the rows ended."""
@@ -46,7 +116,7 @@ class Effect:
 
     def digest(self, name: str) -> bytes:
         """SHA-256 over the table's name, its added rows by rid and its ended rids."""
-        added = combine(self.added[rid] for rid in sorted(self.added))
+        added = combine(self.added.ordered())
         ended = b"".join(rid.to_bytes(8, "little") for rid in sorted(self.ended))
         return effect_digest(name, added, ended)
 
@@ -125,26 +195,29 @@ class Transaction:
             return
         names, types = schema.names_and_types(table)
         known = set(names)
-        salts = os.urandom(SALT_BYTES * len(rows))
         effect = self.effects[table.name]
-        tuples = []
-        for number, row in enumerate(rows):
-            if not known.issuperset(row):
-                raise InvalidInput(
-                    f"{table.name} has no column {', '.join(sorted(set(row) - known))}.",
-                    todo="Give columns that the table has.",
-                )
-            values = tuple(_plain(row.get(name)) for name in names)
-            salt = salts[number * SALT_BYTES : (number + 1) * SALT_BYTES]
-            effect.added[row["rid"]] = digest_of(names, types, values, salt)
-            tuples.append((*values, salt))
-        insert_rows(
-            self.connection,
-            table,
-            [*names, "salt"],
-            tuples,
-            [("since", self.change), ("until", None)],
-        )
+        given = iter(rows)
+        while part := list(itertools.islice(given, TOGETHER)):
+            salts = os.urandom(SALT_BYTES * len(part))
+            tuples, digests = [], {}
+            for number, row in enumerate(part):
+                if not known.issuperset(row):
+                    raise InvalidInput(
+                        f"{table.name} has no column {', '.join(sorted(set(row) - known))}.",
+                        todo="Give columns that the table has.",
+                    )
+                values = tuple(_plain(row.get(name)) for name in names)
+                salt = salts[number * SALT_BYTES : (number + 1) * SALT_BYTES]
+                digests[row["rid"]] = digest_of(names, types, values, salt)
+                tuples.append((*values, salt))
+            effect.added.update(digests)
+            insert_rows(
+                self.connection,
+                table,
+                [*names, "salt"],
+                tuples,
+                [("since", self.change), ("until", None)],
+            )
 
     def end(self, table: sa.Table, rids: Iterable[Rid]) -> None:
         """End living rows of a temporal table; raises Conflict if one of them does not live."""

@@ -20,6 +20,7 @@ from commonground.identity import Kind, Rid
 from commonground.late import np
 from commonground.store import tables
 from commonground.store.bulk_reading import read_tuples
+from commonground.store.column_rows import ColumnRows
 from commonground.store.portions import portions
 from commonground.store.schema import Field, payload
 from commonground.store.text_index import Document, put
@@ -284,7 +285,7 @@ def add_entities(tx: Transaction, kind: Rid, place: str, rows: Sequence[dict[str
     if not rows:
         return
     table = tables.load_one(tx.connection, place)
-    rids = [row["rid"] for row in rows]
+    rids = rows.columns["rid"] if isinstance(rows, ColumnRows) else [row["rid"] for row in rows]
     tx.register(Kind.ENTITY, rids, place)
     tx.insert(table, rows)
     last = tx.connection.execute(
