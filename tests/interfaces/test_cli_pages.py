@@ -21,7 +21,7 @@ from rich.console import Console
 from commonground.errors import InvalidInput, count, show_bytes
 from commonground.identity import Rid, show_rid
 from commonground.interfaces.cli import rich_printing
-from commonground.interfaces.cli.failing import report_unexpected
+from commonground.interfaces.cli.failing import AGAIN, KEPT, STOPPED, report_unexpected
 from commonground.interfaces.cli.options import build_options, read_arguments
 from commonground.interfaces.cli.page import (
     Cell,
@@ -204,7 +204,7 @@ def test_stopping_is_clean(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert said.strip() == "Stopped. What was not committed was not written; `cg log` shows what was."
+    assert said.strip() == f"{STOPPED} {KEPT} {AGAIN}"
 
 
 def test_what_people_wrote_does_nothing_to_a_terminal() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,7 +12,7 @@ import sys
 import pytest
 
 from commonground.errors import StorageError
-from commonground.store.workspaces import sweep, workspace
+from commonground.store.workspaces import filling, sweep, workspace
 
 LEAVING = """
 import os, sys, time
@@ -31,6 +33,31 @@ def test_a_workspace_goes_with_its_work(tmp_path):
     with pytest.raises(KeyError), workspace(tmp_path / "cache"):
         raise KeyError
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_folder_to_be_filled_goes_again_if_nothing_came(tmp_path):
+    """One that was made goes with the work; one that was there, or into which something came, stays."""
+    (tmp_path / "old").mkdir()
+    for name in ("old", "new"):
+        with pytest.raises(FileNotFoundError), filling(tmp_path / name) as place:
+            (place / "deep" / "half").write_bytes(b"half")
+    with filling(tmp_path / "filled") as place:
+        (place / "whole").write_bytes(b"whole")
+        (place / "whole").rename(tmp_path / "filled" / "whole")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["filled", "old", "whole"]
+
+
+def test_a_disk_without_locks_has_workspaces_that_nobody_sweeps(tmp_path, monkeypatch):
+    """Where folders cannot be locked the work is done all the same, and nothing is taken for left over."""
+
+    def refuse(_descriptor, _how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with workspace(tmp_path) as place:
+        assert sweep(tmp_path) == 0
+        assert place.is_dir()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_what_nobody_uses_is_swept(tmp_path):

@@ -102,7 +102,7 @@ class Session:
             why = without_names(plan.unsaid, screen_words(why))
         if plan.nothing:
             return Committed(plan, None)
-        done = None if new else self._done(plan)
+        done = None if new else self.find_done(plan)
         if done is not None:
             return done
         # Files that are staged here are wanted by no row yet; holding keeps a collection from taking them.
@@ -162,7 +162,8 @@ class Session:
                 made_at=made_at,
             )
 
-    def _done(self, plan: Plan) -> Committed | None:
+    def find_done(self, plan: Plan) -> Committed | None:
+        """What became of a plan that was committed; None if it was not."""
         with self.ground.database.read() as connection:
             change = changes.find_plan(connection, plan.id)
         return Committed(plan, change, again=True) if change else None

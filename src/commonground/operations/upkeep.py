@@ -57,9 +57,15 @@ def read_backup(on: Reading, *, folder: str, check: bool = True, progress: Progr
     target = Path(folder).absolute()
     if target.is_relative_to(on.ground.folder.absolute()):
         raise InvalidInput("A backup inside the study's own folder is lost with it.", todo="Name a folder elsewhere.")
-    made = copies.backup(on.ground, target, files_used=list_file_uses, check=check, progress=progress)
-    remember_backup(on.ground, target)
-    return made
+    return copies.backup(
+        on.ground,
+        target,
+        files_used=list_file_uses,
+        check=check,
+        progress=progress,
+        # One that is known and not there is not listed; one that is there and not known would be.
+        remember=lambda: remember_backup(on.ground, target),
+    )
 
 
 def read_backups(on: Reading) -> list[Backup]:

@@ -1,12 +1,13 @@
 """A whole copy of a study in a folder, which can be restored to either engine.
 
-manifest.json    format, study, schema, the head of the chain, rows and SHA-256 of each table's file; written last
+manifest.json    format, study, schema, the head of the chain, rows and SHA-256 of each table's file; moved in last
 tables/*.parquet one file a table, all from one snapshot; unfinished batches and leases are left out
 blobs/           the files, laid out as in the study
 erased.jsonl     the list of erasures beside the study, as it was
 verified.json    when the copy was verified, and what was found; a copy without it is unverified
 
-A copy is verified by loading its tables into an empty database and verifying that and the copied files in full.
+A copy is made and verified in a workspace inside its folder, and moved in when it is finished. It is verified by
+loading its tables into an empty database and verifying that and the copied files in full.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,8 @@ FORMAT = "commonground-backup 1"
 MANIFEST, VERIFIED, TABLES, BLOBS, TEXT = "manifest.json", "verified.json", "tables", "blobs", "text_index"
 BESIDE = ("erased.jsonl",)
 """Files that lie beside the study and belong to it."""
+MOVED = (BLOBS, TABLES, *BESIDE, VERIFIED)
+"""What is moved in before the manifest."""
 LEFT_OUT = frozenset({"staging", "lease"})
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _LARGEST_MANIFEST = 64 << 20
@@ -96,28 +100,57 @@ def backup(
     files_used: FileUses | None = None,
     check: bool = True,
     progress: Progress = _silent,
+    remember: Callable[[], object] = lambda: None,
 ) -> Backup:
     """Copy a study, while others go on working, to a new or empty folder, and verify the copy.
 
-    Raises InvalidInput if the folder holds anything. A copy that could not be finished has no manifest.
+    `remember` is called when all is done except for its move into the folder. Raises InvalidInput if the folder holds
+    anything. The copy is there when it is finished, or not at all.
     """
+    if target.is_dir():
+        workspaces.sweep(target)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        unfinished = target.is_dir() and (target / TABLES).is_dir() and not (target / MANIFEST).exists()
+        unfinished = target.is_dir() and not (target / MANIFEST).exists() and _has_parts(target)
         told = f"{target} holds a copy that was not finished." if unfinished else f"{target} is not empty."
         raise InvalidInput(told, todo=f"{'Delete it, or name' if unfinished else 'Name'} a new folder for each backup.")
-    files.make_folder(target / TABLES)
-    with source.blobs.holding():
-        manifest = _copy_tables(source, target, progress)
-        point("backup.blobs")
-        copies = DirectoryBlobs(target / BLOBS)
-        manifest["files"] = _copy_files(source.blobs, copies, source.blobs.iterate(), progress)
-    _copy_beside(source.folder, target)
-    files.sync_folder(target / TABLES)
-    point("backup.finish")
-    files.write_atomically(target / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
-    if check:
-        verify_backup(target, files_used=files_used, progress=progress, beside=source.folder)
+    with workspaces.filling(target) as place:
+        files.make_folder(place / TABLES)
+        with source.blobs.holding():
+            manifest = _copy_tables(source, place, progress)
+            point("backup.blobs")
+            copies = DirectoryBlobs(place / BLOBS)
+            manifest["files"] = _copy_files(source.blobs, copies, source.blobs.iterate(), progress)
+        _copy_beside(source.folder, place)
+        files.sync_folder(place / TABLES)
+        files.write_atomically(place / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
+        if check:
+            verify_backup(place, files_used=files_used, progress=progress, beside=source.folder)
+        point("backup.finish")
+        remember()
+        _move_in(place, target)
     return get_backup(target)
+
+
+def _has_parts(target: Path) -> bool:
+    return any(path.name in MOVED or path.name.startswith(workspaces.PREFIX) for path in target.iterdir())
+
+
+def _move_in(place: Path, target: Path) -> None:
+    moved = []
+    try:
+        for part in MOVED:
+            if (place / part).exists():
+                moved.append(part)
+                files.rename(place / part, target / part)
+        files.sync_folder(target)
+        moved.append(MANIFEST)
+        files.rename(place / MANIFEST, target / MANIFEST)
+        files.sync_folder(target)
+    except BaseException:
+        for part in reversed(moved):
+            with suppress(OSError):
+                (target / part).replace(place / part)
+        raise
 
 
 def _copy_tables(source: Ground, target: Path, progress: Progress) -> dict[str, Any]:
@@ -253,10 +286,7 @@ def restore(
         raise InvalidInput(f"There is a study in {folder} already.", todo="Restore into a new folder.")
     if url is None:
         refuse_unsafe(folder)
-    files.make_folder(folder)
-    # What an earlier attempt left holds the whole study, and what was erased from it.
-    workspaces.sweep(folder)
-    with workspaces.workspace(folder) as place:
+    with workspaces.filling(folder) as place:
         made = ground.make_parts(place, str(told["name"]), str(told["study"]), url)
         try:
             _fill_tables(made, source, told, progress)
@@ -265,17 +295,13 @@ def restore(
                 _copy_files(copies, made.blobs, copies.iterate(), progress)
             _copy_beside(source, made.folder)
             finish(made)
+            found = verify(made, full=True, files=files_used, progress=progress)
+            _check_head(made, told, found)
             point("restore.swap")
             ground.complete(made)
         finally:
             made.close()
         ground.move_in(place, folder)
-    opened = ground.open_folder(folder)
-    try:
-        found = verify(opened, full=True, files=files_used, progress=progress)
-        _check_head(opened, told, found)
-    finally:
-        opened.close()
     return Restored(folder, int(told["change"]), str(told["digest"]), found)
 
 

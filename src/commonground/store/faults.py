@@ -6,8 +6,9 @@ possible:
 
 - the plan in `CG_FAULT` is obeyed: steps `POINT:N:ACTION` joined by commas; at the N-th pass (from 1) of POINT,
   or of any point if POINT is `*`, ACTION happens. Actions: `kill` (SIGKILL to this process), `stop` (SIGSTOP),
-  `eio`, `enospc`, `emfile`, `erofs` (that OSError is raised), `short` (the write takes half of the bytes).
-  `eio!` means at the N-th pass and for ever after;
+  `interrupt` (SIGINT, as Ctrl-C sends it), `end` (SIGTERM), `hang-up` (SIGHUP), `eio`, `enospc`, `emfile`, `erofs`
+  (that OSError is raised), `short` (the write takes half of the bytes). `eio!` means at the N-th pass and for ever
+  after;
 - a recorder is told the name of each point that is passed (`recording`);
 - a name that is not in `POINTS` raises.
 
@@ -112,7 +113,13 @@ _ERRORS: Final = {
     "emfile": errno.EMFILE,
     "erofs": errno.EROFS,
 }
-_SIGNALS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+_SIGNALS: Final = {
+    "kill": signal.SIGKILL,
+    "stop": signal.SIGSTOP,
+    "interrupt": signal.SIGINT,
+    "end": signal.SIGTERM,
+    "hang-up": signal.SIGHUP,
+}
 _SHORT: Final = "short"
 
 Recorder = Callable[[str], None]
@@ -127,7 +134,7 @@ class Step:
     nth: int
     """The pass at which it happens, from 1."""
     action: str
-    """kill, stop, eio, enospc, emfile, erofs or short."""
+    """kill, stop, interrupt, end, hang-up, eio, enospc, emfile, erofs or short."""
     for_ever: bool = False
     """Whether it happens at every later pass too."""
 

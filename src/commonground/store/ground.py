@@ -84,9 +84,7 @@ def create(
     refuse_taken(folder)
     if url is None:
         refuse_unsafe(folder)
-    files.make_folder(folder)
-    workspaces.sweep(folder)
-    with workspaces.workspace(folder) as beside:
+    with workspaces.filling(folder) as beside:
         made = make_parts(beside, name, study, url)
         try:
             begin(made)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
 THREADS: Final = min(4, os.cpu_count() or 1)
@@ -30,12 +31,26 @@ def in_threads(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
     """
     pool = ThreadPoolExecutor(THREADS)
     waiting: deque[Future[B]] = deque()
+    places = threading.Semaphore(THREADS)
+    stopped = threading.Event()
+
+    def careful(item: A) -> B:
+        with places:
+            if stopped.is_set():
+                raise CancelledError
+            return work(item)
+
     try:
         for item in items:
-            waiting.append(pool.submit(work, item))
+            waiting.append(pool.submit(careful, item))
             if len(waiting) > 2 * THREADS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
+        stopped.set()
         pool.shutdown(cancel_futures=True)
+        # If Ctrl-C came while a thread was being started, the pool does not know that one, and has not waited for it.
+        for _ in range(THREADS):
+            places.acquire()
+        places.release(THREADS)

@@ -13,10 +13,14 @@ import click
 
 from commonground.errors import NOTHING_CHANGED, CommonGroundError, InvalidInput
 from commonground.interfaces.cli.page import plain
+from commonground.interfaces.cli.stopping import StoppedAt
 
 DEBUG = "CG_DEBUG"
 AFTER = frozenset({"--study", "--person", "--json", "--why", "-m", "--at", "--dry-run"})
 """Options that every command takes, and `cg` itself does not."""
+STOPPED = "Stopped."
+KEPT = "What `cg log` shows is kept, and nothing else was written."
+AGAIN = "To go on, give the same command again."
 
 
 def report(error: CommonGroundError, *, as_json: bool) -> int:
@@ -57,9 +61,14 @@ def _advise(error: click.ClickException, context: click.Context | None) -> str:
     return f"Did you mean `{path} {near[0]}`? `{path} --help` names all." if near else ""
 
 
-def report_stopped() -> None:
-    """Say that Ctrl-C was pressed."""
-    click.echo("\nStopped. What was not committed was not written; `cg log` shows what was.", err=True)
+def report_stopped(error: BaseException, *, as_json: bool) -> None:
+    """Say that the command was asked to stop, and did."""
+    kept, todo = (error.kept, error.todo) if isinstance(error, StoppedAt) else (KEPT, AGAIN)
+    if as_json:
+        told = {"code": "stopped", "what": STOPPED, "faults": [], "kept": kept, "todo": todo}
+        click.echo(json.dumps(told, ensure_ascii=False), err=True)
+    else:
+        click.echo(" ".join(part for part in (STOPPED, kept, todo) if part), err=True)
 
 
 def report_unexpected(error: Exception, *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from commonground.errors import StorageError, count
+from commonground.errors import Corrupt, StorageError, count
 from commonground.identity import show_rid
 from commonground.interfaces.cli.options import Common
 from commonground.interfaces.cli.page import Cell, Lines, Page
@@ -92,14 +92,19 @@ def restore_backup(backup: str, folder: str, database: str | None, erased: str |
     """Restore, verify, and erase again what was erased since."""
     place = Path(folder)
     done = restoring.restore_study(Path(backup), place, url=database, erased=Path(erased) if erased else None)
+    found = done.restored.verification
+    faults = [Cell(f"{SIGNS['bad']} {fault}", LOOKS["bad"]) for fault in found.faults]
     below = (Cell(f"{done.erased_again} entities were erased again", "open"),) if done.erased_again else ()
     page = Page(
-        f"Restored to {place}, and verified.",
-        look="holds",
+        f"Restored to {place}, and verified." if found.intact else f"Restored to {place}, but it is {found.sentence}.",
+        look="holds" if found.intact else "stop",
         below=below,
+        blocks=(Lines(tuple(faults)),) if faults else (),
         hints=(f"cg status --study {place}: see where the study stands",),
     )
     show(done, lambda: page, common)
+    if faults:
+        raise click.exceptions.Exit(Corrupt.exit_status)
 
 
 def migrate_schema(common: Common, *, dry_run: bool) -> None:

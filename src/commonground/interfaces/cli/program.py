@@ -1,7 +1,7 @@
 """The program: its root command, and what happens to errors.
 
 An error of ours says what happened, what was kept and what to do, on stderr; its exit status is the error's own.
-With --json it is one JSON object on stderr. Stopping with Ctrl-C is 130, an unexpected error 70.
+With --json it is one JSON object on stderr. Stopping with Ctrl-C is 130, with SIGTERM 143, an unexpected error 70.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from typing import NoReturn
 import click
 
 from commonground.errors import CommonGroundError
-from commonground.interfaces.cli import keeping_commands, own_commands, reproducing
+from commonground.interfaces.cli import keeping_commands, own_commands, reproducing, stopping
 from commonground.interfaces.cli.failing import report, report_stopped, report_unexpected, report_usage
 from commonground.interfaces.cli.tree import Root, build_lineage
 
-STOPPED = 128 + signal.SIGINT
 UNEXPECTED = 70
 HELP = """Keeps a collaborative machine-learning study reproducible and understood.
 
@@ -46,26 +45,37 @@ class Program(Root):
 
     def _run(self, given: list[str], prog_name: str, complete_var: str | None, extra: dict[str, object]) -> int:
         as_json = "--json" in given[: given.index("--")] if "--" in given else "--json" in given
-        try:
-            status = super().main(given, prog_name, complete_var, standalone_mode=False, **extra)
-        except click.exceptions.NoArgsIsHelpError as error:
+        with stopping.listening() as asked:
+            try:
+                status = super().main(given, prog_name, complete_var, standalone_mode=False, **extra)
+            except BaseException as error:  # noqa: BLE001 - the last door before the person
+                # An exception that is raised in a callback of the database comes out as one of the database.
+                if asked.number is None and not isinstance(error, click.Abort | KeyboardInterrupt):
+                    return _tell(error, as_json=as_json)
+                report_stopped(error, as_json=as_json)
+                return stopping.BY_SIGNAL + (asked.number or signal.SIGINT)
+        return status if isinstance(status, int) else 0
+
+
+def _tell(error: BaseException, *, as_json: bool) -> int:
+    """Say what went wrong; returns the exit status."""
+    match error:
+        case click.exceptions.NoArgsIsHelpError():
             click.echo(error.format_message(), err=True)
             return error.exit_code
-        except click.ClickException as error:
+        case click.ClickException():
             return report_usage(error, as_json=as_json)
-        except CommonGroundError as error:
+        case CommonGroundError():
             return report(error, as_json=as_json)
-        except (click.Abort, KeyboardInterrupt):
-            report_stopped()
-            return STOPPED
-        except BrokenPipeError:
+        case BrokenPipeError():
             # Whoever read our output has gone; the interpreter must not complain when it closes it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        except Exception as error:  # noqa: BLE001 - the last door before the person
+        case Exception():
             report_unexpected(error, as_json=as_json)
             return UNEXPECTED
-        return status if isinstance(status, int) else 0
+        case _:
+            raise error
 
 
 def build_program() -> Program:
@@ -95,7 +105,12 @@ def build_program() -> Program:
 
 def main() -> NoReturn:
     """`cg`."""
-    build_program().main()
+    try:
+        build_program().main()
+    finally:
+        # All is told: who asks once more, while the interpreter ends, need not see where it was.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _help_if_alone() -> None:

@@ -16,12 +16,14 @@ import click
 from commonground.errors import NOTHING_CHANGED, Corrupt, InvalidInput, MissingExtra, StorageError
 from commonground.identity import show_rid
 from commonground.interfaces.cli.confirming import describe_committed, describe_plan
+from commonground.interfaces.cli.failing import AGAIN
 from commonground.interfaces.cli.options import Common
 from commonground.interfaces.cli.page import Cell, Page
 from commonground.interfaces.cli.plain_data import as_plain
 from commonground.interfaces.cli.presenting import present
 from commonground.interfaces.cli.presenting_lineage import present_lineage
 from commonground.interfaces.cli.printing import print_page
+from commonground.interfaces.cli.stopping import StoppedAt
 from commonground.operations.plans import Committed, Plan
 from commonground.operations.resolving import resolve, shorten_all
 from commonground.operations.session import Session
@@ -129,10 +131,24 @@ def _write(session: Session, verb: Verb, args: Mapping[str, Any], common: Common
     if common.dry_run:
         show({**_told(plan), "dry_run": True}, lambda: describe_plan(plan), common)
         return
-    with _progress(plan) as progress:
-        done = session.commit(plan, common.why, progress=progress)
-    short = _short(session, plan) if done.change else None
-    show(_told(plan, done), lambda: describe_committed(done, short), common)
+    with _telling_if_stopped(session, verb, plan):
+        with _progress(plan) as progress:
+            done = session.commit(plan, common.why, progress=progress)
+        short = _short(session, plan) if done.change else None
+        show(_told(plan, done), lambda: describe_committed(done, short), common)
+
+
+@contextlib.contextmanager
+def _telling_if_stopped(session: Session, verb: Verb, plan: Plan) -> Iterator[None]:
+    """Whoever stops a change is told whether it was written: the commit may have come just before."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as error:
+        done = session.find_done(plan)
+        if done is None or done.change is None:
+            raise StoppedAt(NOTHING_CHANGED, AGAIN) from error
+        rest = "`cg sync` finishes what it destroys." if verb.finishes else "There is nothing to be done again."
+        raise StoppedAt(f"Change {done.change.id}, `{verb.name}`, was written before that.", rest) from error
 
 
 def _told(plan: Plan, done: Committed | None = None) -> dict[str, Any]:
