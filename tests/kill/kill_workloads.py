@@ -194,13 +194,17 @@ def merge(root: Path) -> None:
 
 
 def back_up(root: Path) -> None:
-    """A copy in a new folder; one that was not finished is deleted first, as its error says."""
+    """A copy in a new folder; one that was killed between its last renames is deleted first, as its error says."""
     copy = root / "copy"
-    if (copy / backup.VERIFIED).exists():
-        return
-    shutil.rmtree(copy, ignore_errors=True)
     with study(root) as session:
-        session.read("backup", folder=str(copy))
+        try:
+            session.read("backup", folder=str(copy))
+        except InvalidInput as error:
+            if "not finished" in error.what:
+                shutil.rmtree(copy)
+                session.read("backup", folder=str(copy))
+            elif not (copy / backup.MANIFEST).exists():
+                raise
 
 
 def prepare_restore(root: Path) -> None:
