@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -105,6 +106,17 @@ def test_only_imported_files_in_which_they_stand_are_destroyed(session: Session,
     assert found.intact, found.faults
 
 
+def everything_in(session: Session) -> bytes:
+    """Every byte of the files of a study, and of its tables on a server."""
+    files = [path.read_bytes() for path in session.ground.folder.rglob("*") if path.is_file()]
+    with session.ground.database.read() as connection:
+        if connection.dialect.name == "postgresql":
+            for name in sa.inspect(connection).get_table_names():
+                rows = connection.execute(sa.text(f'SELECT "{name}"::text FROM "{name}"'))
+                files += [row[0].encode() for row in rows]
+    return b"\n".join(files)
+
+
 def words_of(session: Session, verb: str) -> list[dict[str, object] | None]:
     """The arguments that are left of the changes by a verb; None where they are erased."""
     log = schema.change
@@ -183,6 +195,43 @@ def test_what_still_names_them_is_listed(session: Session, tmp_path: Path) -> No
     assert plan.effect["still named by"] == ["asset note.txt", "dataset rest", "execution told", "term left"]
     other = session.plan("erase", type="Patient", key="p12", basis="withdrawn consent")
     assert other.effect["still named by"] == ["dataset other"]
+
+
+def test_what_runs_were_told_of_them_goes(session: Session, tmp_path: Path) -> None:
+    """Name, reason, command line, details and parameters lose a long key, in every state of theirs; all else stays."""
+    session.write("type add", name="Patient")
+    session.write("entity upsert", type="Patient", keys=["patient-47", "patient-470"], columns={})
+    listed = {"paths": [f"scans/{'x' * 600}_patient-47.png", "patient-470"], "trees": 47}
+    run = session.write(
+        "execution start",
+        name="without patient-47",
+        why="patient-47 moved",
+        argv=["train.py", "--exclude=patient-47,patient-470"],
+        params={"only": "patient-470", "left_out": listed},
+    ).plan.args["execution"]["rid"]
+    told = {"intent": "What if patient-47 were not there?", "machine": "scanner 2"}
+    ended = {"status": "failed", "reason": "No picture of patient-47", "ended_at": 5, "details": told}
+    session.commit(finish_plan(session.ground.mint, execution=run, changes=ended))
+    for number, text in enumerate(("reading patient-47", "reading patient-470")):
+        (tmp_path / f"{number}.log").write_text(text)
+        session.write("asset add", path=tmp_path / f"{number}.log", kind="log")
+    other = session.write("execution start", name="other", params={"seed": 47}).plan.args["execution"]["rid"]
+    plan = session.plan("erase", type="Patient", key="patient-47", basis="withdrawn consent")
+    assert plan.effect["words of executions"] == ["without patient-47"]
+    (printed,) = plan.effect["still named by"]
+    assert printed.startswith("asset 0.log ")
+    session.commit(plan)
+    record = session.read("execution get", execution=run)
+    one = record.execution
+    assert (one.name, one.reason) == ("without [erased]", "No picture of [erased]")
+    assert one.argv == ("train.py", "--exclude=[erased],patient-470")
+    assert (one.details["intent"], one.details["machine"]) == ("What if [erased] were not there?", "scanner 2")
+    paths = [f"scans/{'x' * 600}_[erased].png", "patient-470"]
+    assert record.params == {"only": "patient-470", "left_out.paths": paths, "left_out.trees": 47}
+    assert session.read("execution get", execution=other).params == {"seed": 47}
+    assert [one.name for one in session.read("find", words=["without"]).found] == ["without [erased]"]
+    assert verify(session.ground, full=True).intact
+    assert len(re.findall(rb"(?i)patient-47(?!0)", everything_in(session))) == len(["what was printed"])
 
 
 def test_the_basis_names_nobody(session: Session) -> None:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from commonground.errors import Conflict, InvalidInput, NotFound, StorageError
-from commonground.identity import Rid, show_rid
+from commonground.identity import Kind, Rid, show_rid
 from commonground.operations.completing import FREE_SPACE, complete_erasures
 from commonground.operations.plans import Plan, Reading
 from commonground.store import batches, changes, schema, text_index
@@ -44,6 +44,7 @@ from commonground.structure.erasure import (
 )
 from commonground.structure.parts import Sealed
 from commonground.structure.stored_files import ANY_DIGEST
+from commonground.structure.telling_runs import list_telling_logs, rewrite_params, without_keys
 from commonground.structure.telling_words import GONE, is_named, list_namers, without_names
 from commonground.structure.versions import list_types, load_manifest
 
@@ -117,7 +118,8 @@ def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:
             "redacts versions": [version_name(on.view, version) for version in versions],
             "models that used them": _models(on.view, versions),
             "words of changes": reach.changes,
-            **({"still named by": named} if (named := _named_by(on.view, reach)) else {}),
+            **({"words of executions": told} if (told := _told_runs(on.view, reach)) else {}),
+            **({"still named by": named} if (named := _named_by(on, reach)) else {}),
             **({"lies outside, to be removed by hand": outside} if outside else {}),
         },
         payload={"bulk": reach.bulk},
@@ -125,12 +127,21 @@ def plan_erase(on: Reading, *, type: str, key: str, basis: str) -> Plan:
     )
 
 
-def _named_by(view: View, reach: Reach) -> list[str]:
-    """What else has one of their keys in its own words, and stays as it is."""
-    going = {*reach.rids, *reach.slots, *(asset.rid for asset in reach.assets)}
+def _named_by(on: Reading, reach: Reach) -> list[str]:
+    """What else has one of their keys in its own words, or printed it, and stays as it is."""
+    view = on.view
+    rewritten = reach.told.get(tables.execution.name, [])
+    going = {*reach.rids, *reach.slots, *(asset.rid for asset in reach.assets), *rewritten}
     named = naming.name_things(view, list_namers(view, reach.keys) - going)
+    logs = list_telling_logs(view, on.ground.blobs, reach.keys)
     told = sorted(f"{one.kind} {one.name}" for one in named.values())
+    told += [f"asset {name} {show_rid(rid)}" for rid, name in logs.items() if rid not in going]
     return told[:SHOWN] + ([f"... and {len(told) - SHOWN:,} more"] if len(told) > SHOWN else [])
+
+
+def _told_runs(view: View, reach: Reach) -> list[str]:
+    """The executions whose words name one of them, or tell a digest of theirs, and lose that."""
+    return sorted(one.name for one in naming.name_things(view, reach.told.get(tables.execution.name, [])).values())
 
 
 def recheck_erase(ground: Ground, view: View, plan: Plan) -> None:
@@ -206,8 +217,12 @@ def apply_erase(tx: Transaction, plan: Plan, redacted: Redacted) -> None:
     tx.erase(tables.asset, args["assets"])
     text_index.remove(tx.connection, args["assets"])
     _write_anew(tx, tables.asset, args["kept values"], lambda row: _with_file(row, redacted.values[row["rid"]]))
-    for name, rids in args["told"].items():
-        _write_anew(tx, schema.metadata.tables[name], rids, lambda row: _without_digests(row, digests))
+    told: Mapping[str, list[Rid]] = args["told"]
+    _write_anew(tx, tables.edge, told.get(tables.edge.name, []), lambda row: _without_digests(row, digests))
+    runs = told.get(tables.execution.name, [])
+    _write_anew(tx, tables.execution, runs, lambda row: without_keys(_without_digests(row, digests), plan.unsaid))
+    rewrite_params(tx.connection, runs, plan.unsaid)
+    text_index.put(tx.connection, _titles(tx, runs))
     changes.erase_words(tx, args["changes"])
     insert_rows(
         tx.connection,
@@ -247,6 +262,18 @@ def _write_anew(
         living += [{name: row[name] for name in names} for row in tx.connection.execute(some).mappings()]
     tx.erase(table, rids)
     tx.insert(table, [change(row) for row in living])
+
+
+def _titles(tx: Transaction, runs: Sequence[Rid]) -> list[text_index.Document]:
+    """What the text index says of executions now."""
+    execution = tables.execution
+    return [
+        text_index.Document(row.rid, Kind.EXECUTION, row.name, "")
+        for part in portions(runs)
+        for row in tx.connection.execute(
+            sa.select(execution.c.rid, execution.c.name).where(execution.c.rid.in_(part), execution.c.until.is_(None))
+        )
+    ]
 
 
 def _with_file(row: dict[str, Any], file: tuple[str, int]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from commonground.structure.features import VALUE_TABLES
 from commonground.structure.stored_files import ANY_DIGEST
 from commonground.structure.tables import entity_column
 from commonground.structure.telling_files import may_stand_in
+from commonground.structure.telling_runs import list_told_runs
 from commonground.structure.telling_words import list_changes_about
 
 TELLING = (tables.edge, tables.execution)
@@ -55,7 +56,7 @@ class Reach:
     digests: set[str] = field(default_factory=set)
     """SHA-256 of these files that no other row has: a small file could be guessed from it, so it goes too."""
     told: dict[str, list[Rid]] = field(default_factory=dict)
-    """Rows that tell such a digest among their details, by table: they are written anew without it."""
+    """Rows that tell such a digest among their details, and executions that name them: written anew without it."""
     changes: list[int] = field(default_factory=list)
     """Changes whose words name them, or their readers, or a value that only they have, or tell such a digest."""
 
@@ -100,7 +101,9 @@ def measure_reach(view: View, blobs: BlobStore, kind: EntityType, start: Iterabl
     reach.digests = find_digests(view.connection, [*going, *(asset.rid for asset in reach.kept)])
     words = {*reach.keys, *reach.digests}
     reach.changes = list_changes_about(view, words, {types[rid]: rids for rid, rids in reach.entities.items()})
-    reach.told = {table.name: named for table in TELLING if (named := _tellers(view, table, reach.digests))}
+    told = {table.name: set(_tellers(view, table, reach.digests)) for table in TELLING}
+    told[tables.execution.name] |= set(list_told_runs(view, reach.keys))
+    reach.told = {name: sorted(rids) for name, rids in told.items() if rids}
     return reach
 
 
