@@ -7,7 +7,7 @@ nothing. The file itself is kept as an asset, up to 64 MiB; a larger one by refe
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,9 @@ def plan_table(
     else:
         extends = describe_columns(on, kind.name, new, known=kind.columns) if new else None
         full = as_type(_fields(kind), extends or [], kind.columns)
-    keys, values = _collect(draft, key)
+    texts = [column.name for column in draft.columns if column.name != key and column.type not in NUMBERS]
+    values = collect_columns(draft.chunks(TOGETHER), draft.names, texts)
+    keys = values.pop(key)
     stored = store_values(on, full, values, len(keys))
     found = (
         _sort_out_extended(on, kind, keys, stored, extends) if kind and extends else sort_out(on, kind, keys, stored)
@@ -255,20 +257,21 @@ def _has(kind: EntityType, name: str) -> bool:
     return kind.find_column(name) is not None
 
 
-def _collect(draft: TableDraft, key: str) -> tuple[list[str], dict[str, list[Any]]]:
-    values: dict[str, list[Any]] = {name: [] for name in draft.names}
-    words: dict[str, dict[str, str]] = {
-        column.name: {} for column in draft.columns if column.name != key and column.type not in NUMBERS
-    }
-    for chunk in draft.chunks(TOGETHER):
-        for name, cells in chunk.items():
-            values[name].extend(_shared(cells, words[name]) if name in words else cells)
+def collect_columns(
+    chunks: Iterable[Mapping[str, Sequence[Any]]], names: Sequence[str], texts: Iterable[str]
+) -> dict[str, list[Any]]:
+    """The columns of all chunks; of those in `texts` equal ones are held once, as long as they are few."""
+    values: dict[str, list[Any]] = {name: [] for name in names}
+    words: dict[str, dict[str, str]] = {name: {} for name in texts}
+    for chunk in chunks:
+        for name, cells in values.items():
+            cells.extend(_shared(chunk[name], words[name]) if name in words else chunk[name])
             if len(words.get(name, ())) > FEW_WORDS:
                 del words[name]
-    return values.pop(key), values
+    return values
 
 
-def _shared(cells: list[Any], words: dict[str, str]) -> list[Any]:
+def _shared(cells: Sequence[Any], words: dict[str, str]) -> list[Any]:
     """The cells, of which equal texts are one object: most columns of texts have few words in many rows."""
     return [words.setdefault(cell, cell) if isinstance(cell, str) else cell for cell in cells]
 

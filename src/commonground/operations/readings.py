@@ -17,7 +17,7 @@ from commonground.exchange import annotator_tables
 from commonground.exchange.readings import ReadingDraft
 from commonground.identity import Rid
 from commonground.operations.features import check_values, describe_feature, name_entities, name_raters, note_merged
-from commonground.operations.importing import USUAL, inspect_table, keep_source
+from commonground.operations.importing import TOGETHER, USUAL, collect_columns, inspect_table, keep_source
 from commonground.operations.plans import Bulk, Plan, Reading
 from commonground.operations.wording import note_words
 from commonground.store.ground import Ground
@@ -29,6 +29,9 @@ from commonground.structure.features import Feature
 from commonground.structure.former_names import find_named_rows
 from commonground.structure.names import name_key
 from commonground.structure.withdrawals import list_withdrawn_keys
+
+COLUMNS = ("entity", "rater", "feature", "value", "reason")
+"""What is taken of each reading."""
 
 
 def plan_readings(
@@ -194,17 +197,9 @@ def _draft(
     return annotator_tables.from_wide(table, entity=entity, rater=rater, values=named, cannot=cannot, allowed=allowed)
 
 
-def _collect(draft: ReadingDraft) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {name: [] for name in ("entity", "rater", "feature", "value", "reason")}
-    for chunk in draft.chunks():
-        for name, cells in columns.items():
-            cells.extend(chunk[name])
-    return columns
-
-
 def _without_withdrawn(on: Reading, kind: EntityType, draft: ReadingDraft) -> tuple[dict[str, list[Any]], list[str]]:
     """The readings of what is there, and what is to be said of withdrawn and merged entities, and of the file."""
-    columns = _collect(draft)
+    columns = collect_columns(draft.chunks(TOGETHER), COLUMNS, COLUMNS)
     said = [note for note in draft.notes if note != USUAL]
     said = [*note_merged(on, kind, columns["entity"]).get("notes", []), *_note_words(on, kind, columns), *said]
     gone = list_withdrawn_keys(on.view, kind)

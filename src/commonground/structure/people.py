@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from commonground.errors import NotFound
 from commonground.identity import Kind, Rid
+from commonground.store.column_rows import ColumnRows
 from commonground.store.portions import portions
 from commonground.store.text_index import Document, put
 from commonground.store.transaction import Transaction
@@ -110,8 +111,9 @@ def add_person(tx: Transaction, fields: dict[str, Any], logins: Sequence[tuple[R
 def add_slots(tx: Transaction, slots: Sequence[Slot]) -> None:
     """New slots."""
     if slots:
-        tx.register(Kind.SLOT, [one.rid for one in slots])
-        tx.insert(slot, [{"rid": one.rid, "scope": one.scope, "label": one.label} for one in slots])
+        columns = {name: [getattr(one, name) for one in slots] for name in ("rid", "scope", "label")}
+        tx.register(Kind.SLOT, columns["rid"])
+        tx.insert(slot, ColumnRows(columns))
 
 
 def _person(row: sa.Row[Any]) -> Person:
