@@ -32,6 +32,7 @@ from commonground.interfaces.cli.page import (
     plain,
     quote,
     show_figure,
+    show_number,
     show_seconds,
 )
 from commonground.interfaces.cli.plain_data import as_plain
@@ -270,3 +271,19 @@ def test_disagreements_say_what_is_open_and_what_is_not_shown() -> None:
     page = present_disagreements([settled] * (SHOWN + 3), {})
     assert "3 more are not" in page.below[0].text
     assert "1 newer reading" in render_plain(page)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (2679, "2,679"),
+        (2679.0, "2,679"),
+        (561.0, "561"),
+        (12345.6, "12,346"),
+        (0.30000000000000004, "0.3"),
+        (1e-7, "1e-07"),
+    ],
+)
+def test_a_figure_is_written_in_one_way(value: float, shown: str) -> None:
+    """A count has its commas however it was measured, and a large figure loses none of its whole digits."""
+    assert show_number(value) == shown

@@ -200,3 +200,17 @@ def test_series_compared_with_the_one_before_count_what_they_share(session: Sess
     session.write("asset add", path=folder)
     effect = session.plan("asset add", path=folder / "b", name="scans").effect
     assert (effect["added"], effect["removed"], effect["changed"]) == (2, 5, 0)
+
+
+def test_names_of_files_are_screened_and_paths_of_a_series_are_told(session: Session, tmp_path: Path) -> None:
+    """A file, each of a folder and an imported table are named without it; a series keeps its paths and says so."""
+    folder = tmp_path / "scans"
+    write(folder / "MRN_1234567.csv", b"nodule\nn1\n")
+    session.write("asset add", path=folder / "MRN_1234567.csv")
+    assert session.plan("asset add", path=folder, each=True).nothing
+    series = session.plan("asset add", path=folder)
+    assert "1234567" not in str(series.effect["notes"])
+    assert series.bulk[0].columns["path"] == ["MRN_1234567.csv"]
+    session.write("import table", path=folder / "MRN_1234567.csv", type="Nodule", key="nodule")
+    with session.reading() as on:
+        assert {row.name for row in on.view.list_rows(asset_table)} == {"MRN [removed: medical record number].csv"}

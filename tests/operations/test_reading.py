@@ -6,6 +6,7 @@ import pytest
 
 from commonground.errors import InvalidInput
 from commonground.operations.session import Session
+from commonground.structure.verdicts import Outcome, Verdict
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_why_of_a_run_tells_question_data_parameters_and_gaps(filled: Session) -
     assert points["What was asked"] == "Is size enough?"
     assert points["Data it used"] == "nodules@1.0.0"
     assert points["Parameters"] == "seed 7, trees 3"
-    assert points["Seed"] == "seed 7"
+    assert points["Seed"] == "7"
     assert points["Code"] is None
 
 
@@ -169,3 +170,13 @@ def test_columns_are_found_by_name_former_name_and_description(session: Session)
     assert [one.name for one in session.read("find", words=["site"]).found] == ["Patient.house"]
     assert session.read("find", words=["age"], kind="feature").found == ()
     assert session.read("find", words=["nowhere"], kind="column").found == ()
+
+
+def test_the_log_says_what_was_run_again_and_what_came_of_it(session: Session) -> None:
+    """Not the re-run, nor the record of the act; and nobody is asked for a reason."""
+    first = session.write("execution start", name="baseline").plan.anchors[0]
+    second = session.write("execution start", name="baseline again").plan.anchors[0]
+    verdict = Verdict(Outcome.IDENTICAL, None).as_plain()
+    session.write("execution reproduced", execution=first, verdict=verdict, runs=[second])
+    (entry,) = session.read("log", limit=1).entries
+    assert (entry.about, entry.more, entry.came_to, entry.silent) == (("baseline",), 0, "identical", False)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from commonground.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from commonground.identity import read_rid
 from commonground.operations.frames import read_frame
 from commonground.operations.plans import Role
 from commonground.operations.session import Session
@@ -65,7 +66,9 @@ def test_a_retired_column_is_hidden_and_versions_have_it(study: Session, tmp_pat
 
 def test_a_retired_feature_leaves_its_datasets_and_versions_have_its_values(study: Session) -> None:
     """It takes no value and nothing takes its name; the version still says what it said; back, all is there."""
+    feature = study.read("show", what="grade").rid
     done = study.write("retire", what="grade", why="Nobody grades any more")
+    assert study.read("lineage", rid=read_rid(feature)).start.name == "Nodule.grade"
     assert done.plan.effect["leaves the datasets"] == ["nodules"]
     with pytest.raises(Conflict, match="was retired"):
         study.write("feature annotate", feature="grade", keys=["n1"], values=[3])

@@ -11,8 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commonground.plain import Plain
+from commonground.structure.names import LONGEST
 from commonground.structure.screen import is_withheld
-from commonground.structure.screen_told import KeyNames, flatten_screened, screen_argv, screen_mapping, screen_params
+from commonground.structure.screen_told import (
+    KeyNames,
+    flatten_screened,
+    screen_argv,
+    screen_file_names,
+    screen_mapping,
+    screen_params,
+)
 from planted import CANARIES
 
 
@@ -132,3 +140,26 @@ def test_screening_again_changes_nothing(params: dict[str, int]) -> None:
     clean, _ = screen_params(mixed)
     assert screen_params(clean)[0] == clean
     assert screen_mapping(screen_mapping(mixed)) == screen_mapping(mixed)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("MRN_1234567.png", "MRN [removed: medical record number].png"),
+        ("mrn-1234567-ct.nii.gz", "mrn [removed: medical record number] ct.nii.gz"),
+        ("anna@example.org.csv", "[removed: e-mail address].csv"),
+        ("ghp_abcdefghijklmnopqrstuvwxyz0123456789.txt", "[removed: github token].txt"),
+    ],
+)
+def test_a_name_of_a_file_keeps_its_ending_and_not_what_it_tells(name: str, kept: str) -> None:
+    """Also where its words are held together; the names beside it stay as they are."""
+    assert screen_file_names(["LIDC-IDRI-0003-1-n01.png", name]) == ["LIDC-IDRI-0003-1-n01.png", kept]
+    assert screen_file_names(["a.png", "checkpoint_0001.pt"]) == ["a.png", "checkpoint_0001.pt"]
+
+
+def test_a_name_does_not_become_too_long_by_its_mark() -> None:
+    """A name of the greatest length is as long when something was taken out of it."""
+    name = "x" * (LONGEST - 12) + " mrn 1234567"
+    (kept,) = screen_file_names([name])
+    assert len(kept) == LONGEST
+    assert "1234567" not in kept

@@ -10,13 +10,13 @@ import numpy as np
 
 from commonground.errors import InvalidInput
 from commonground.identity import Rid
-from commonground.operations.describing import format_value
 from commonground.operations.features import check_values, name_entities, note_given, resolve_feature
 from commonground.operations.plans import Bulk, Plan, Reading
+from commonground.operations.value_texts import format_cell
 from commonground.plain import Cell
 from commonground.store.transaction import Transaction
 from commonground.structure import datasets, entities, features, naming, people, vocabularies
-from commonground.structure.column_types import Holds, show
+from commonground.structure.column_types import Holds
 from commonground.structure.features import Feature, FeatureValues
 from commonground.structure.references import pin
 from commonground.structure.selectors import standing
@@ -198,7 +198,7 @@ def _spell(on: Reading, one: Feature) -> Callable[[Cell], str]:
     def words(value: Cell) -> str:
         if value is None:
             return CANNOT
-        return terms.get(value) or format_value(show(one.holds, value))
+        return terms.get(value) or format_cell(one.holds, value)
 
     return words
 

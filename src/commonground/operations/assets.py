@@ -34,10 +34,13 @@ from commonground.structure import assets
 from commonground.structure.assets import SERIES, Asset
 from commonground.structure.file_listing import Listing, hash_files, list_folder
 from commonground.structure.names import clean_name
+from commonground.structure.screen_told import screen_file_names
 
 SHOWN = 10
+LOOKED_AT = 5_000
 CACHE = "files.stat"
 STORED, LEFT = "stored", "by reference"
+TELLING = "this path is kept as it is; rename the file first if it tells of a person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def _plan_series(
     reference: bool,
     description: str | None,
 ) -> Plan:
-    title = clean_name(name or listing.root.resolve().name, "series' name")
+    (title,) = screen_file_names([clean_name(name or listing.root.resolve().name, "series' name")])
     digest = digest_of_listing(listing.names, digests, listing.sizes)
     place = str(listing.root.resolve()) if reference else None
     before = assets.find_series(on.view, title)
@@ -151,8 +154,7 @@ def _plan_series(
         effect |= _count_changes(old, now)
         if before.stored:
             stored_before.update(old.values())
-    if listing.left_out:
-        effect["left out"] = list(listing.left_out[:SHOWN])
+    effect |= _look_at_paths(listing)
     rows: dict[str, Sequence[Any] | np.ndarray[Any, Any]] = {
         "path": listing.names,
         "digest": digests,
@@ -172,6 +174,18 @@ def _plan_series(
     )
 
 
+def _look_at_paths(listing: Listing) -> dict[str, Any]:
+    """What was left out, and paths in which the screen knows something; of many files some are looked at.
+
+    A series is checked out under the paths that it has, so these are kept as they are.
+    """
+    looked_at = listing.names[:: 1 + len(listing.names) // LOOKED_AT]
+    screened = zip(screen_file_names(looked_at), looked_at, strict=True)
+    telling = [f"{TELLING}: {kept}" for kept, path in screened if kept != path]
+    left_out = {"left out": list(listing.left_out[:SHOWN])} if listing.left_out else {}
+    return {**left_out, **({"notes": telling[:SHOWN]} if telling else {})}
+
+
 def _plan_files(
     on: Reading,
     listing: Listing,
@@ -182,7 +196,7 @@ def _plan_files(
     reference: bool,
     description: str | None,
 ) -> Plan:
-    titles = [clean_name(name or Path(one).name, "file's name") for one in listing.names]
+    titles = screen_file_names([clean_name(name or Path(one).name, "file's name") for one in listing.names])
     places = [str(Path(one).resolve()) if reference else None for one in listing.paths]
     there = assets.find_by_digests(on.view, sorted(set(digests)))
     known = {(one.name, one.digest, one.reference) for one in there}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from commonground.errors import NotFound
+from commonground.errors import NotFound, show_bytes
 from commonground.identity import Kind, Rid
 from commonground.operations.plans import Reading
 from commonground.operations.rules_in_words import rule_in_words
 from commonground.operations.sensitive import check_may
+from commonground.operations.value_texts import format_cell, format_seed, format_value
 from commonground.operations.wording import name_others
 from commonground.store.view import Identified, View
 from commonground.structure import (
@@ -30,7 +30,7 @@ from commonground.structure import (
     vocabularies,
     workflows,
 )
-from commonground.structure.column_types import Holds, show
+from commonground.structure.column_types import Holds
 from commonground.structure.former_names import list_former_names
 from commonground.structure.lineage import list_reproductions, told_of
 from commonground.structure.withdrawals import find_withdrawn
@@ -90,27 +90,6 @@ def description_of(view: View, kind: str, rid: Rid) -> str | None:
     table = _DESCRIBED.get(Kind(kind)) if kind in set(Kind) else None
     rows = view.list_rows(table, table.c.rid == rid) if table is not None else []
     return rows[0].description if rows else None
-
-
-def format_value(value: object) -> str:
-    """A plain value as people read it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.15g}"
-    if isinstance(value, str):
-        return value
-    return "none" if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def format_seed(seed: str | None) -> str | None:
-    """The seeds of an execution: 7, or seed 7, data_seed 3."""
-    if seed is None:
-        return None
-    told = json.loads(seed)
-    if not isinstance(told, dict):
-        return format_value(told)
-    return ", ".join(f"{name} {format_value(value)}" for name, value in told.items())
 
 
 def _former(view: View, what: Identified) -> list[Fact]:
@@ -266,7 +245,7 @@ def _entity(on: Reading, rid: Rid, *, sensitive: bool) -> list[Fact]:
         elif value in named and column.target:
             facts.append(Fact(column.name, named[value].name))
         else:
-            shown = format_value(show(column.holds, value))
+            shown = format_cell(column.holds, value)
             facts.append(Fact(column.name, shown + (f" {column.unit}" if column.unit else "")))
     merged = [key for key, (now, _) in entities.list_merged_keys(view, kind).items() if now == rid]
     return [*facts, Fact("merged into it", ", ".join(merged))] if merged else facts
@@ -278,7 +257,7 @@ def _file(view: View, rid: Rid) -> str:
     if not found:
         return "a file that is not here any more"
     one = found[0]
-    return f"{one.name}, {one.kind}, {one.size:,} bytes"
+    return f"{one.name}, {one.kind}, {show_bytes(one.size)}"
 
 
 def list_side_by_side(on: Reading, rid: Rid, kind_name: str) -> SideBySide:
@@ -296,7 +275,7 @@ def list_side_by_side(on: Reading, rid: Rid, kind_name: str) -> SideBySide:
                 who = f"{who}, settled"
             value = None
             if one.value is not None:
-                value = words[one.value].name if terms else format_value(show(feature.holds, one.value))
+                value = words[one.value].name if terms else format_cell(feature.holds, one.value)
             shown = value if value is not None else f"none: {one.reason}"
             said.setdefault(feature.name, {}).setdefault(who, []).append(shown)
     raters = sorted({who for by_rater in said.values() for who in by_rater})

@@ -34,6 +34,7 @@ from commonground.structure.column_types import Holds
 from commonground.structure.entities import EntityColumn, EntityType
 from commonground.structure.former_names import list_former_rows
 from commonground.structure.names import name_key
+from commonground.structure.screen_told import screen_file_names
 
 READERS = {
     ".csv": "csv_tables",
@@ -160,12 +161,13 @@ def as_type(
 
 def keep_source(on: Reading, draft_digest: str, source: Path, kind: str, rid: Rid) -> dict[str, Any] | None:
     """The asset row of an imported file; None if the same bytes are here already."""
-    if any(asset.name == source.name for asset in assets.find_by_digest(on.view, draft_digest)):
+    (name,) = screen_file_names([source.name])
+    if any(asset.name == name for asset in assets.find_by_digest(on.view, draft_digest)):
         return None
     size = source.stat().st_size
     return {
         "rid": rid,
-        "name": source.name,
+        "name": name,
         "kind": kind,
         "digest": draft_digest,
         "size": size,

@@ -8,7 +8,7 @@ from commonground.errors import InvalidInput, NotFound
 from commonground.identity import Rid
 from commonground.operations.plans import Reading
 from commonground.operations.resolving import resolve
-from commonground.structure import lineage
+from commonground.structure import lineage, naming
 from commonground.structure.lineage import Dependents, Direction, Edge, Named
 from commonground.structure.people import get_person
 from commonground.structure.tables import slot, term, vocabulary
@@ -43,7 +43,7 @@ def read_lineage(
         )
     rid = _thing(on, rid)
     walk = lineage.walk(on.view, rid, direction, depth=depth, most=most)
-    named = lineage.describe(on.view, [rid, *walk.reached])
+    named = naming.name_things(on.view, [rid, *walk.reached])
     among = lineage.list_edges_among(on.view, [rid, *walk.reached], direction)
     edges = [edge for edge in among if edge.src in named and edge.dst in named]
     return Lineage(named[rid], direction, tuple(named[one] for one in walk.reached), tuple(edges), walk.complete)

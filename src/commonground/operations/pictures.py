@@ -22,6 +22,7 @@ from commonground.structure import assets, entities
 from commonground.structure.column_types import Holds
 from commonground.structure.entities import EntityType
 from commonground.structure.names import name_key
+from commonground.structure.screen_told import screen_file_names
 
 SHOWN = 10
 
@@ -125,10 +126,11 @@ def _assets(
     on: Reading, table: Mapping[str, Sequence[Any]], fresh: Sequence[int], digests: Sequence[str]
 ) -> list[dict[str, Any]]:
     rids = on.mint(len(fresh)) if fresh else range(0)
+    names = screen_file_names([Path(str(table["path"][row])).name for row in fresh])
     return [
         {
             "rid": rid,
-            "name": Path(str(table["path"][row])).name,
+            "name": name,
             "kind": "picture",
             "digest": digests[row],
             "size": table["size"][row],
@@ -136,7 +138,7 @@ def _assets(
             "reference": None,
             "description": None,
         }
-        for rid, row in zip(rids, fresh, strict=True)
+        for rid, name, row in zip(rids, names, fresh, strict=True)
     ]
 
 

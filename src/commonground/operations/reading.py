@@ -33,7 +33,8 @@ RANK = (
     Kind.PERSON,
 )
 """What a change is chiefly about, if it is about several kinds of thing."""
-NEED_NO_REASON = frozenset({"execution finish", "execution input", "person add"})
+REPRODUCED = "execution reproduced"
+NEED_NO_REASON = frozenset({"execution finish", "execution input", REPRODUCED, "person add"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class LogEntry:
     """The reason in their words; None if none was given."""
     asked: bool
     """Whether a reason would be expected: the end of a run, or somebody's arrival, needs none."""
+    came_to: str | None = None
+    """What came of it, where that is the point of it: of a reproduction whether it was identical."""
 
     @property
     def silent(self) -> bool:
@@ -212,12 +215,13 @@ def describe_changes(view: View, listed: Sequence[Change]) -> list[LogEntry]:
     """Changes as lines of the log."""
     subjects = history.list_subjects(view, [change.id for change in listed])
     wanted = {rid for rids in subjects.values() for rid in rids[:LOOKED_AT]}
+    wanted.update(rid for change in listed for rid in _again(change))
     actors = {rid for change in listed for rid in (change.actor, change.on_behalf) if rid is not None}
     named = naming.name_things(view, [*wanted, *actors])
     lines = []
     for change in listed:
         rids = subjects[change.id]
-        about, more = _chief(named, rids)
+        about, more = _chief(named, _again(change) or rids)
         lines.append(
             LogEntry(
                 change.id,
@@ -228,6 +232,7 @@ def describe_changes(view: View, listed: Sequence[Change]) -> list[LogEntry]:
                 more,
                 change.why,
                 change.verb not in NEED_NO_REASON,
+                change.args.get("said", {}).get("outcome") if change.verb == REPRODUCED else None,
             )
         )
     return lines
@@ -236,6 +241,11 @@ def describe_changes(view: View, listed: Sequence[Change]) -> list[LogEntry]:
 def _log(view: View, about: Rid | None, name: str | None, limit: int) -> Log:
     listed = history.list_changes(view, about, limit=limit)
     return Log(name, history.count_changes(view, about), tuple(describe_changes(view, listed)))
+
+
+def _again(change: Change) -> list[Rid]:
+    """What was run again, which a reproduction is about: not the re-runs, nor the record of having done it."""
+    return [change.args["of"]] if change.verb == REPRODUCED and "of" in change.args else []
 
 
 def _chief(named: dict[Rid, Named], rids: Sequence[Rid]) -> tuple[tuple[str, ...], int]:

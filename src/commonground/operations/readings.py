@@ -28,6 +28,7 @@ from commonground.structure.entities import EntityType
 from commonground.structure.features import Feature
 from commonground.structure.former_names import find_named_rows
 from commonground.structure.names import name_key
+from commonground.structure.screen_told import screen_file_names
 from commonground.structure.withdrawals import list_withdrawn_keys
 
 COLUMNS = ("entity", "rater", "feature", "value", "reason")
@@ -72,7 +73,7 @@ def plan_readings(
         verb="import readings",
         args={
             "source": None if nothing else kept,
-            "file": source.name,
+            "file": screen_file_names([source.name])[0],
             "file digest": draft.digest,
             "declares": declared,
             "slots": [[slot.rid, slot.scope, slot.label] for slot in new_slots] if bulk else [],

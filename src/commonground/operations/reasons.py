@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from commonground.identity import Kind, Rid, read_rid
-from commonground.operations.describing import description_of, format_seed, format_value
+from commonground.operations.describing import description_of
 from commonground.operations.plans import Reading
 from commonground.operations.resolving import name_of, resolve, shorten_all
 from commonground.operations.rules_in_words import rule_in_words
+from commonground.operations.value_texts import format_seed, format_value
 from commonground.store.changes import Change
 from commonground.store.view import View
 from commonground.structure import datasets, entities, executions, features, history, naming, parameters, workflows

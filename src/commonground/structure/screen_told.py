@@ -1,4 +1,4 @@
-"""The screen for what a run is told on purpose: parameters, arguments, names of metrics, words such as its intent.
+"""The screen for what is told on purpose: parameters, arguments, names of metrics and files, words such as an intent.
 
 A parameter is withheld if its name says that it is a secret (`password`, `hub_token`, `db.api_key`), whatever it holds
 but nothing, a short number or a setting that is on or off; or if the screen knows what is in it. What is left is a text
@@ -13,9 +13,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, Final
 
 from commonground.plain import Plain
+from commonground.structure.names import LONGEST
 from commonground.structure.parameters import SEEDS, flatten
 from commonground.structure.screen import HARMLESS, kinds_in, mark, screen
 
@@ -35,12 +37,22 @@ _TEXT_TOKEN: Final = re.compile(
 )
 _FLAG: Final = re.compile(r"(?:--?|\+{1,2})?(?P<name>[A-Za-z][\w.\-]{0,100})(?P<value>=.*)?", re.DOTALL)
 _SHOWN: Final = 1000
+_AS_WORDS: Final = str.maketrans("_-", "  ")
 
 
 @functools.lru_cache(maxsize=256)
 def screen_words(text: str) -> str:
     """Words without the secrets and identifiers that are in them."""
     return screen(text).text
+
+
+def screen_file_names(names: Sequence[str]) -> list[str]:
+    """Names of files as they may be kept: each without what the screen knows, but with its ending."""
+    forms = (form for name in names for form in (name, name.translate(_AS_WORDS), PurePath(name).stem))
+    # All in one look, which is what most need.
+    if not screen("\n".join(forms)).removed:
+        return list(names)
+    return [_screen_file_name(name) for name in names]
 
 
 def screen_mapping(told: Mapping[str, Plain]) -> dict[str, Plain]:
@@ -109,6 +121,18 @@ class KeyNames:
         self._taken.add(name)
         self._clean[key] = name
         return name
+
+
+def _screen_file_name(name: str) -> str:
+    """A name without what the screen knows, first as it stands and then with its words apart; the ending stays."""
+    path = PurePath(name)
+    stem, suffix = (path.stem, path.suffix) if path.name == name else (name, "")
+    clean = screen(stem)
+    if not clean.removed:
+        clean = screen(stem.translate(_AS_WORDS))
+    kept = (clean.text if clean.removed else stem) + screen_words(suffix)
+    # A mark may be longer than what it stands for.
+    return kept if len(name) > LONGEST else kept[:LONGEST]
 
 
 def _anything(params: Mapping[str, Plain]) -> bool:

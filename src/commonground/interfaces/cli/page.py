@@ -20,6 +20,7 @@ GAP_SIGN = "┄"
 NOT_RECORDED = f"{GAP_SIGN} not recorded"
 NO_REASON = f"{GAP_SIGN} no reason given"
 MINUTE, HOUR = 60, 3600
+WHOLE_FROM, WHOLE_TO = 1_000, 1e15
 SILENT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Kinds of characters that are not seen, and may move the cursor or colour the screen."""
 TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -128,10 +129,10 @@ def show_seconds(seconds: float) -> str:
 
 
 def show_number(value: float) -> str:
-    """A figure: 2,679, .0132, 1e-07."""
+    """A figure: 2,679, 0.0132, 1e-07; a count stays whole, also where it was measured as a real number."""
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.4g}"
+    return f"{value:,.0f}" if WHOLE_FROM <= abs(value) < WHOLE_TO else f"{value:.4g}"
 
 
 def show_figure(value: float | None) -> str:

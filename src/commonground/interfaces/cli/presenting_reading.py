@@ -193,7 +193,8 @@ def _side_by_side(values: SideBySide) -> Block:
 
 def _what(entry: LogEntry) -> str:
     more = entry.more + max(0, len(entry.about) - 1)
-    return f"{entry.verb} {entry.about[0] if entry.about else ''}{f' and {more:,} more' if more else ''}".strip()
+    about = f"{entry.about[0] if entry.about else ''}{f' and {more:,} more' if more else ''}"
+    return f"{entry.verb} {about}".strip() + (f": {entry.came_to}" if entry.came_to else "")
 
 
 def _named(answer: Shown) -> str:

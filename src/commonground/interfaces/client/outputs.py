@@ -20,6 +20,7 @@ from commonground.operations.session import Session
 from commonground.operations.values import write_values as write_told
 from commonground.store import files
 from commonground.structure.names import clean_name
+from commonground.structure.screen_told import screen_file_names
 
 CHUNK = 1 << 20
 
@@ -62,14 +63,15 @@ def keep(
         size = files.copy_in(source, target)
         digest = _hash(target)
         name = name or source.name
-    clean = clean_name(name.replace("@", "_"), "file's name")
+    (told,) = screen_file_names([name])
+    clean = clean_name(told.replace("@", "_"), "file's name")
     asset = {
         "rid": rid,
         "name": clean,
         "kind": kind,
         "digest": digest,
         "size": size,
-        "media_type": mimetypes.guess_type(clean)[0],
+        "media_type": mimetypes.guess_type(name)[0],
         "reference": None,
         "files": 1,
         "description": None,

@@ -38,7 +38,7 @@ from commonground.operations.output_log import OutputLog
 from commonground.operations.session import Session
 from commonground.structure.execution_states import Status
 from commonground.structure.parameters import as_rows
-from commonground.structure.screen import screen
+from commonground.structure.screen import is_withheld, kinds_in, screen
 from commonground.structure.screen_told import WITHHELD, flatten_screened
 
 LONGEST_REASON = 500
@@ -273,6 +273,9 @@ class Run:
         record = outputs.keep(begun.folder, begun.execution, self._session.ground.mint, what, kind, name)
         record = repeating.rename_output(repeating.find_repeat(self._study), record)
         begun.writer.append(run_spool.ASSET, record)
+        kept = record["asset"]["name"]
+        if is_withheld(kept):
+            begun.writer.append(run_spool.FACT, {WITHHELD: {f"name of {kept}": kinds_in(kept)}})
         return int(record["asset"]["rid"])
 
     def annotate(
