@@ -360,6 +360,17 @@ def test_a_run_is_used_once(session: Session) -> None:
         run.start()
 
 
+def test_a_saved_file_is_not_named_after_a_patient(session: Session) -> None:
+    """The name that is kept has its ending, and the run says that something was taken out of it."""
+    with Run(session) as run:
+        run.save(b"1", name="MRN_1234567.png")
+    record = record_of(session, run)
+    name = "MRN [removed: medical record number].png"
+    assert outputs_of(session, record) == {name: b"1"}
+    assert record.execution.details["withheld"] == {f"name of {name}": "medical record number"}
+    assert _assets(session)[0].media_type == "image/png"
+
+
 def test_a_folder_or_a_missing_file_cannot_be_saved(session: Session, tmp_path: Path) -> None:
     """A wrong path is an error at once; it is not found out at the end."""
     with Run(session) as run:
