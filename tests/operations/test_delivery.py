@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ import pytest
 from commonground.identity import show_rid
 from commonground.interfaces.client.run import Run
 from commonground.operations import restoring, run_spool
-from commonground.operations.delivery import sync
+from commonground.operations.delivery import WHO_MAY, sync
+from commonground.operations.doctor import examine
+from commonground.operations.plans import Role
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
 from commonground.operations.waiting import needs_sync
-from commonground.store.faults import MARK, PLAN
+from commonground.store.faults import MARK, PLAN, planned
+from commonground.store.spool_lines import SpoolRecord, read_line, render, write_line
 from commonground.structure import executions
 
 SCRIPT = """
@@ -216,6 +220,74 @@ def test_a_damaged_spool_is_delivered_with_its_holes_told(tmp_path: Path) -> Non
         assert any("damaged" in note for note in record.execution.details["holes"])
     finally:
         session.ground.close()
+
+
+def left_behind(session: Session, name: str) -> Path:
+    """A run that has ended, of which the catalogue knows nothing yet; its spool."""
+    with planned("run.start:1:eio!,run.finish:1:eio!"), Run(session, name=name) as run:
+        run.log({"auc": 0.5}, step=1)
+    (path,) = run.folder.glob("run-*.spool")
+    return path
+
+
+def rewrite(path: Path, kind: str, change: Callable[[dict[str, Any]], object]) -> None:
+    """Write a record of a spool in another form, with a sound checksum."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    place = next(place for place, line in enumerate(lines) if line.split(b" ")[2] == kind.encode())
+    told = read_line(lines[place])
+    assert isinstance(told, SpoolRecord)
+    change(told.payload)
+    lines[place] = write_line(told.seq, *render(told.kind, told.payload))
+    path.write_bytes(b"".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "status"),
+    [
+        ("m", lambda told: told.pop("s"), "finished"),
+        ("m", lambda told: told.update(v=[1]), "finished"),
+        ("final", lambda told: told.pop("ended_at"), "lost"),
+        ("final", lambda told: told.update(status="grand"), "lost"),
+        ("start", lambda told: told.pop("args"), None),
+        ("start", lambda told: told["args"]["execution"].pop("status"), None),
+        ("start", lambda told: told["args"].pop("workflow"), None),
+        ("header", lambda told: told["process"].update(pid="x"), "finished"),
+        ("header", lambda told: told.update(format="x"), "finished"),
+        ("end", lambda told: told.pop("dropped"), "finished"),
+    ],
+)
+def test_a_record_of_another_form_holds_only_itself_back(
+    session: Session, kind: str, change: Callable[[dict[str, Any]], object], status: str | None
+) -> None:
+    """What cannot be read is told, with the name of the spool; the rest of it and all others are delivered."""
+    path = left_behind(session, "strange")
+    left_behind(session, "sound")
+    rewrite(path, kind, change)
+    hindrance = [one.what for one in examine(session.ground.folder) if one.about == "spool" and path.name in one.what]
+    strange, sound = sync(session)
+    assert (sound.status, sound.outcome) == ("finished", "delivered")
+    assert strange.status == status, strange
+    if status is None:
+        assert str(path.parent) in strange.outcome
+        assert path.is_file()
+    elif kind in {"m", "final"}:
+        (holes,) = [one.execution.details["holes"] for one in records_of(session) if one.execution.name == "strange"]
+        assert any(path.name in hole for hole in holes)
+        assert len(hindrance) == 1
+    assert (sync(session) != []) == (status is None)
+
+
+def test_a_run_that_somebody_may_not_deliver_waits_for_who_may(session: Session) -> None:
+    """A reader is told that the spool stays and who delivers it; then it is delivered, and nothing of it is missing."""
+    path = left_behind(session, "waiting")
+    (told,) = sync(Session(session.ground, session.actor, Role.READER))
+    assert told.status is None
+    assert told.outcome.splitlines() == [
+        f"`execution start` needs the role contributor; yours is reader. It stays in its spool. {WHO_MAY}"
+    ]
+    assert path.is_file()
+    (done,) = sync(session)
+    assert (done.status, done.points) == ("finished", 1)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"weighty", b"weights and more"])

@@ -29,6 +29,7 @@ from commonground.interfaces.client.progress import Progress
 from commonground.interfaces.client.run_start import OUT_OF_REACH, Asked, Begun, begin, tell
 from commonground.operations import run_spool
 from commonground.operations.delivery import deliver_folder, finish
+from commonground.operations.gathering import gather
 from commonground.operations.lost import list_unfinished
 from commonground.operations.output_log import OutputLog
 from commonground.operations.session import Session
@@ -256,7 +257,7 @@ def _goes_on(session: Session, begun: Begun, code: int) -> bool:
 def _gather(begun: Begun) -> run_spool.Gathered:
     """What the processes have written; nothing if the study is out of reach now."""
     try:
-        return run_spool.gather(begun.folder, begun.execution)
+        return gather(begun.folder, begun.execution)
     except (CommonGroundError, OSError):
         return run_spool.Gathered(begun.folder, begun.execution)
 

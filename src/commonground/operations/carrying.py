@@ -20,9 +20,10 @@ from commonground.errors import BrokenFile, CommonGroundError, InvalidInput, Not
 from commonground.identity import MAX_RID, Mint, Rid, show_rid
 from commonground.operations import run_spool
 from commonground.operations.delivery import Delivered, deliver_folder, find_delivered, hold_alone
+from commonground.operations.gathering import gather
 from commonground.operations.lost import decide_end, is_still_writing
 from commonground.operations.session import Session
-from commonground.operations.spool_forms import check_spool
+from commonground.operations.spool_forms import NOT_SOUND, check_spool
 from commonground.store import files, packs
 from commonground.store.ground import find_place
 from commonground.store.packs import MAGIC, PackedFolder
@@ -139,7 +140,7 @@ def _prepare(one: Waiting, by: str, now: int) -> str:
     """Settle how a run ended; why it cannot be packed, or nothing."""
     try:
         with hold_alone(one.folder):
-            gathered = run_spool.gather(one.folder, one.rid)
+            gathered = gather(one.folder, one.rid)
             if is_still_writing(gathered, now):
                 return "running"
             if gathered.nothing:
@@ -152,6 +153,8 @@ def _prepare(one: Waiting, by: str, now: int) -> str:
         return f"its spool cannot be read: {error.strerror}"
     except CommonGroundError as error:
         return f"its spool cannot be read: {error.what}"
+    except NOT_SOUND as error:
+        return f"its spool is not sound ({type(error).__name__})"
     return ""
 
 
@@ -181,8 +184,8 @@ def take_in(session: Session, path: Path) -> TakenIn:
 
 def _gather(folder: Path, rid: Rid) -> run_spool.Gathered:
     try:
-        return run_spool.gather(folder, rid)
-    except (TypeError, KeyError, ValueError, AttributeError, OSError) as error:
+        return gather(folder, rid)
+    except (*NOT_SOUND, OSError) as error:
         raise BrokenFile(
             f"The spool of execution {show_rid(rid)} cannot be read ({type(error).__name__}).", todo=packs.AGAIN
         ) from error
@@ -190,7 +193,7 @@ def _gather(folder: Path, rid: Rid) -> run_spool.Gathered:
 
 def _deliver(session: Session, came: Path, packed: PackedFolder) -> Delivered:
     """Put a spool that was checked beside those of the study, and deliver it."""
-    status = find_delivered(session, run_spool.gather(came, packed.rid))
+    status = find_delivered(session, gather(came, packed.rid))
     if status is not None:
         return Delivered(packed.rid, status, "was delivered before")
     folder = run_spool.folder_of(session.ground.spool_folder, packed.rid)

@@ -16,17 +16,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from commonground.errors import CommonGroundError, StorageError
+from commonground.errors import CommonGroundError, NotAllowed, StorageError
 from commonground.identity import Rid, show_rid
 from commonground.operations import run_spool
 from commonground.operations.arrays import begin_array, settle, settle_all
+from commonground.operations.gathering import gather
 from commonground.operations.lost import LEASE_S, decide_end, is_still_writing
 from commonground.operations.output_log import cells_asset, log_asset
 from commonground.operations.run_spool import Gathered, RunWriter
 from commonground.operations.session import Session
+from commonground.operations.spool_forms import MOST_TOLD, NOT_SOUND
 from commonground.operations.waiting import has_unfinished_erasure
 from commonground.store import changes, workspaces
 from commonground.store.faults import point
+from commonground.store.ground import Ground
 from commonground.store.processes import ProcessMark, process_alive, this_process
 from commonground.store.spool import read
 from commonground.structure import executions, history, metrics
@@ -35,6 +38,7 @@ from commonground.structure.execution_states import Status, is_lost
 from commonground.structure.tables import execution as execution_table
 
 MICROSECONDS = 1_000_000
+WHO_MAY = "Whoever may record runs delivers it: `cg sync` here, or elsewhere after `cg sync --pack FILE`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def finish(
     try:
         with hold_alone(folder, else_write=(writer, final)):
             writer.append_last(run_spool.FINAL, final)
-            gathered = run_spool.gather(folder, writer.execution)
+            gathered = gather(folder, writer.execution)
             _commit(session, gathered, final, started=started, new=True)
     except BaseException:
         writer.close()
@@ -124,7 +128,7 @@ def deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
     """Deliver the spool of one execution, if nobody writes it any more; what hinders that is told, never raised."""
     try:
         with hold_alone(folder):
-            gathered = run_spool.gather(folder, rid)
+            gathered = gather(folder, rid)
             if is_still_writing(gathered, session.ground.clock()):
                 return Delivered(rid, "running", "running")
             point("deliver.before")
@@ -135,9 +139,9 @@ def deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
                 deliver_start(session, gathered)
                 run_spool.remove(folder)
                 return Delivered(rid, gathered.start["args"]["execution"]["status"], "delivered")
-            if gathered.start is None and not _is_known(session, rid):
+            if gathered.start is None and not _is_known(session.ground, rid):
                 if not gathered.nothing:
-                    raise _stray(rid)
+                    raise _stray(rid, gathered)
                 run_spool.remove(folder)
                 return Delivered(rid, None, "cut off before it had begun")
             if (gathered.final is None or gathered.recovered) and (told := _find_end(session, gathered)):
@@ -149,12 +153,37 @@ def deliver_folder(session: Session, rid: Rid, folder: Path) -> Delivered:
             point("deliver.after")
             run_spool.remove(folder)
             return Delivered(rid, str(final["status"]), "delivered", len(gathered.points))
+    except NotAllowed as error:
+        return Delivered(rid, None, f"{error.what} It stays in its spool. {WHO_MAY}")
     except CommonGroundError as error:
         return Delivered(rid, None, str(error))
     except FileNotFoundError:
         return Delivered(rid, None, "another process has delivered it")
+    except NOT_SOUND as error:
+        return Delivered(rid, None, _not_sound(folder, f"a record has another form ({type(error).__name__}: {error})"))
     except OSError as error:
         return Delivered(rid, None, f"The spool cannot be read: {error.strerror}.")
+
+
+def find_hindrance(ground: Ground, rid: Rid, folder: Path) -> str | None:
+    """Why a spool cannot be delivered whole, as far as it shows without trying; None if nothing does."""
+    try:
+        gathered = gather(folder, rid)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"The spool cannot be read: {error.strerror}."
+    except CommonGroundError as error:
+        return error.what
+    if gathered.unsound:
+        return _not_sound(folder, "; ".join(gathered.unsound[:MOST_TOLD]))
+    if gathered.start is None and not gathered.nothing and not _is_known(ground, rid):
+        return _stray(rid, gathered).what
+    return None
+
+
+def _not_sound(folder: Path, why: str) -> str:
+    return f"The spool {folder} is not sound: {why}. What is wrong is left as it is; the others are delivered."
 
 
 def _decide(session: Session, gathered: Gathered) -> dict[str, Any]:
@@ -203,7 +232,13 @@ def _find_end(session: Session, gathered: Gathered) -> str | None:
     return None
 
 
-def _stray(rid: Rid) -> StorageError:
+def _stray(rid: Rid, gathered: Gathered) -> StorageError:
+    if gathered.unsound:
+        return StorageError(
+            _not_sound(gathered.folder, "; ".join(gathered.unsound[:MOST_TOLD])),
+            todo=f"If nobody can mend it, move it away: execution {show_rid(rid)} is then not on record.",
+            kept="The spool was left as it is.",
+        )
     return StorageError(
         f"The start of execution {show_rid(rid)} is not on record, and its spool does not hold it.",
         todo="Deliver the spool to the study that it belongs to.",
@@ -272,8 +307,8 @@ def _close(session: Session, rid: Rid, reason: str) -> Delivered:
     return Delivered(rid, str(Status.LOST), "closed")
 
 
-def _is_known(session: Session, rid: Rid) -> bool:
-    with session.ground.view() as view:
+def _is_known(ground: Ground, rid: Rid) -> bool:
+    with ground.view() as view:
         return bool(view.list_rows(execution_table, execution_table.c.rid == rid))
 
 

@@ -13,7 +13,10 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from commonground.errors import CommonGroundError, UnsafePlace, count, show_bytes
+from commonground.identity import show_rid
+from commonground.operations import run_spool
 from commonground.operations.collecting import list_orphans
+from commonground.operations.delivery import find_hindrance
 from commonground.operations.upkeep import age_days, list_backups
 from commonground.operations.waiting import has_unfinished_erasure
 from commonground.store import ground as place
@@ -203,6 +206,12 @@ def _staged(opened: Ground) -> Iterator[Finding]:
     if left:
         told = f"{len(left)} unfinished batches were left behind"
         yield Finding(LOOK, "batches", told, "`cg gc` removes them.")
-    waiting = [path for path in opened.spool_folder.glob("*") if path.is_dir()] if opened.spool_folder.is_dir() else []
+    waiting = run_spool.list_folders(opened.spool_folder)
+    waiting += run_spool.list_folders(run_spool.away_folder(opened.facts["study"]))
     if waiting:
-        yield Finding(LOOK, "spool", f"{len(waiting)} executions wait to be delivered", "`cg sync` delivers them.")
+        told = f"{count(len(waiting), 'execution waits', 'executions wait')} to be delivered"
+        yield Finding(LOOK, "spool", told, "`cg sync` delivers what has ended, if you may record runs (contributor).")
+    for rid, folder in waiting:
+        if (hindrance := find_hindrance(opened, rid, folder)) is not None:
+            todo = "`cg sync` delivers what can be read of it, and says what became of it."
+            yield Finding(LOOK, "spool", f"execution {show_rid(rid)}: {hindrance}", todo)

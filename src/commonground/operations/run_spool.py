@@ -38,11 +38,9 @@ from commonground.operations.executions import finish_plan
 from commonground.operations.plans import Plan
 from commonground.plain import Plain
 from commonground.store import files
-from commonground.store.collection import without_collection
 from commonground.store.faults import point
 from commonground.store.processes import ProcessMark, this_process
-from commonground.store.spool import SpoolHeader, SpoolWriter, read
-from commonground.store.spool_lines import SpoolRecord
+from commonground.store.spool import SpoolWriter, read
 from commonground.structure.execution_states import ENDED, Status
 from commonground.structure.lineage import USED
 from commonground.structure.metrics import Point
@@ -61,7 +59,6 @@ START, METRIC, PARAMS, EDGE, SAID, ASSET, FACT, VALUES, PROGRAM, EXEC, CLOSE, FI
     "start", "m", "p", "edge", "said", "asset", "fact", "values", "program", "exec", "close", "final",
 )  # fmt: skip
 MOST_NOTES = 20
-LARGEST = 2**63
 
 
 class RunWriter(SpoolWriter):
@@ -144,6 +141,8 @@ class Gathered:
     """What is damaged or missing."""
     lost: list[str] = field(default_factory=list)
     """The names of outputs whose files are not what was saved."""
+    unsound: list[str] = field(default_factory=list)
+    """Records of another form than this program writes, which are left out."""
     last: dict[str, int] = field(default_factory=dict)
     """The number of the last record of each spool file, by name."""
 
@@ -170,8 +169,8 @@ class Gathered:
         if WITHHELD in self.facts and self.start is not None:
             early = self.start["args"]["execution"]["details"].get(WITHHELD, {})
             details[WITHHELD] = {**early, **self.facts[WITHHELD]}
-        if self.notes:
-            details["holes"] = [*details.get("holes", ()), *self.notes][:MOST_NOTES]
+        if self.notes or self.unsound:
+            details["holes"] = [*details.get("holes", ()), *self.notes, *self.unsound][:MOST_NOTES]
         changes: dict[str, Any] = {
             "status": final["status"],
             "reason": final.get("reason"),
@@ -318,78 +317,3 @@ def sweep(spools: Path) -> None:
     """Remove what is left of spools that were being removed."""
     for gone in spools.glob(f"{GONE}*"):
         shutil.rmtree(gone, ignore_errors=True)
-
-
-def gather(folder: Path, execution: Rid) -> Gathered:
-    """Read all spool files of an execution; what is damaged is noted, and the rest is kept."""
-    found = Gathered(folder, execution)
-    paths = sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
-    for path in paths:
-        with without_collection():
-            content = read(path)
-        found.last[path.name] = content.last
-        if content.header is not None:
-            found.processes.append((content.header.process, content.ended))
-            if path.name.startswith(OWNER) and content.header.parent is None:
-                found.owner = content.header.process
-            _look_whether_replaced(found, content.header, content.records)
-        if content.damaged:
-            found.notes.append(f"{path.name}: {len(content.damaged)} records are damaged: {content.damaged[0].reason}")
-        missing = sum(last - first + 1 for first, last in content.gaps)
-        if missing:
-            found.notes.append(f"{path.name}: {missing} records could not be written")
-        with without_collection():
-            for record in content.records:
-                _take(found, record.kind, record.payload)
-    for rid in [rid for rid in found.said if rid in found.edges]:
-        found.edges[rid] = found.said.pop(rid)
-    return found
-
-
-def _look_whether_replaced(found: Gathered, header: SpoolHeader, records: Sequence[SpoolRecord]) -> None:
-    """Note what the newest file of a process says last: a program that found its execution again has begun another."""
-    mark, began = header.process, header.monotonic_ns
-    if began < found.replaced.get(mark, (0, ""))[0]:
-        return
-    last = records[-1] if records else None
-    found.replaced[mark] = (began, str(last.payload["to"]) if last is not None and last.kind == EXEC else "")
-
-
-def _take(found: Gathered, kind: str, payload: dict[str, Any]) -> None:
-    match kind:
-        case "m":
-            step, at = payload["s"], payload["a"]
-            if not -LARGEST <= step < LARGEST:
-                found.notes.append(f"metrics of the step {step:g} were left out: it does not fit in 64 bits")
-                return
-            found.points.extend((key, step, at, float(value)) for key, value in payload["v"].items())
-        case "p":
-            for row in payload["rows"]:
-                found.params.setdefault(row[0], row)
-        case "edge":
-            found.edges[payload["edge"]["rid"]] = payload["edge"]
-            found.files += payload["files"]
-        case "said":
-            found.said[payload["edge"]["rid"]] = payload["edge"]
-            found.files += payload["files"]
-        case "asset":
-            found.assets.append(payload)
-        case "fact":
-            known = found.facts.get(WITHHELD, {})
-            found.facts.update(payload)
-            if known:
-                found.facts[WITHHELD] = {**known, **payload.get(WITHHELD, {})}
-        case "values":
-            found.values.append(payload)
-        case "close":
-            found.closes.append(payload)
-        case "start":
-            found.start = payload
-        case "final":
-            found.final = payload
-        case "program":
-            found.program = ProcessMark(**payload)
-        case "exec":
-            pass  # It counts only as the last word of a process.
-        case _:
-            found.notes.append(f"a record of an unknown kind: {kind}")

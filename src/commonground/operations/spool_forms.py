@@ -25,6 +25,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _OWN = frozenset({"pk", "salt", "since", "until"})
 MOST_TOLD: Final = 5
 LARGEST: Final = 1 << 63
+NOT_SOUND: Final = (TypeError, KeyError, ValueError, AttributeError, IndexError)
+"""What the reading of a record raises that has another form."""
 
 
 def _is_text(value: object) -> bool:
@@ -88,11 +90,11 @@ def check_spool(gathered: Gathered, study: str, came: Mapping[str, str], blobs: 
     `came` are the files that came with it: name and SHA-256. What it does not bring must lie in `blobs`.
     """
     try:
-        faults = list(_find_faults(gathered, study, came))
+        faults = [*gathered.unsound, *_find_faults(gathered, study, came)]
         wanted = set(_named_files(gathered.start or {})) - set(came.values())
         if wanted - blobs.has_many(wanted):
             faults.append("its code or its environment did not come with it")
-    except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
+    except NOT_SOUND as error:
         faults = [f"a record has another form ({type(error).__name__})"]
     if faults:
         raise BrokenFile(
@@ -100,6 +102,45 @@ def check_spool(gathered: Gathered, study: str, came: Mapping[str, str], blobs: 
             faults=faults[:MOST_TOLD],
             todo="Ask whoever made the pack; it was not written by this program, or was changed since.",
         )
+
+
+def is_sound(kind: str, payload: Mapping[str, Any]) -> bool:
+    """Whether one record has the form in which this program writes it; a metric is looked at while it is read.
+
+    Raises one of `NOT_SOUND` if it has quite another one.
+    """
+    match kind:
+        case "start":
+            return _begins(payload)
+        case "edge" | "said":
+            return _is_list(payload["files"]) and not any(_unlike(payload["edge"], _EDGE, kind))
+        case "asset":
+            return all(map(_is_text, (payload["file"], payload["asset"]["name"], payload["asset"]["kind"]))) and (
+                _is_rid(payload["asset"]["rid"]) and not any(_unlike(payload["edge"], _EDGE, kind))
+            )
+        case "p":
+            return not any(_in_params(payload["rows"]))
+        case "values":
+            return not any(_in_values(payload))
+        case "close":
+            return _END["status"](payload["status"]) and _is_whole(payload["ended_at"])
+        case "final":
+            return _is_mapping(payload.get("details", {})) and not any(_unlike(payload, _END, kind, more=True))
+    return True
+
+
+def _begins(told: Mapping[str, Any]) -> bool:
+    args, fields = told["args"], told["args"]["execution"]
+    return (
+        _is_rid(told["plan"])
+        and _is_whole(told["at"])
+        and _is_list(told["files"])
+        and fields["status"] in set(Status)
+        and _is_whole(fields["started_at"])
+        and _is_mapping(fields["details"])
+        and not any(_in_params(args["params"]))
+        and not any(fault for edge in args["edges"] for fault in _unlike(edge, _EDGE, "edge"))
+    )
 
 
 def _named_files(start: Mapping[str, Any]) -> Iterator[str]:

@@ -321,7 +321,7 @@ def read(path: Path, *, offset: int = 0, after: int = -1, limit: int | None = No
         damaged=tuple(damaged),
         gaps=gaps,
         ended=end is not None,
-        dropped=int(end.payload["dropped"]) if end else 0,
+        dropped=_whole(end.payload.get("dropped")) if end else 0,
         offset=here,
         last=last,
     )
@@ -340,7 +340,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def _read_header(payload: dict[str, Any]) -> SpoolHeader | None:
-    if payload.get("format", 0) > FORMAT:
+    if _whole(payload.get("format")) > FORMAT:
         raise SchemaTooNew("The spool was written by a newer release.", todo="Deliver it with that release.")
     try:
         return SpoolHeader(**{**payload, "process": ProcessMark(**payload["process"])})
@@ -351,6 +351,10 @@ def _read_header(payload: dict[str, Any]) -> SpoolHeader | None:
 def _gaps(numbers: Sequence[int], after: int) -> tuple[tuple[int, int], ...]:
     before = [after, *numbers]
     return tuple((low + 1, high - 1) for low, high in zip(before, numbers, strict=False) if high > low + 1)
+
+
+def _whole(told: object) -> int:
+    return told if isinstance(told, int) else 0
 
 
 def _full_sync(descriptor: int) -> None:

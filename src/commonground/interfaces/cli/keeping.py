@@ -24,8 +24,10 @@ def sync_runs(common: Common) -> None:
     """Deliver every spool whose run has ended, and close executions whose process is gone."""
     with opened(common) as session:
         done = delivery.sync(session)
+    left = [one for one in done if one.status is None]
     headline = f"Looked at {count(len(done), 'run')}." if done else "Everything is delivered."
-    show(done, lambda: Page(headline, look="holds", blocks=_list_delivered(done)), common)
+    headline += f" {count(len(left), 'is', 'are')} not delivered." if left else ""
+    show(done, lambda: Page(headline, look="open" if left else "holds", blocks=_list_delivered(done)), common)
 
 
 def pack_runs(file: str, of: str | None, common: Common) -> None:

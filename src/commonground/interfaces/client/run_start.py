@@ -23,6 +23,7 @@ from commonground.operations import run_spool
 from commonground.operations.arrays import begin_array
 from commonground.operations.delivery import process_json
 from commonground.operations.executions import start_plan, used_edge
+from commonground.operations.gathering import gather
 from commonground.operations.inputs import Pin
 from commonground.operations.plans import Plan
 from commonground.operations.session import Session
@@ -156,7 +157,7 @@ def _join(
     name = f"joined-{os.getpid()}" if before is None else f"{before.stem}-on-{len(list(folder.iterdir()))}"
     writer = run_spool.RunWriter(folder / f"{name}{run_spool.SUFFIX}", execution=rid)
     _opened.add(writer.path)
-    known = {} if before is None else run_spool.gather(folder, rid).known_inputs()
+    known = {} if before is None else gather(folder, rid).known_inputs()
     pins: dict[str, tuple[Pin, Rid]] = {}
     if asked.inputs:
         found = repeating.resolve_inputs(session, asked.inputs)
