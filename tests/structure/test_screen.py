@@ -300,3 +300,31 @@ def test_published_examples_of_numbers():
     assert not is_card_number([int(digit) for digit in "4111111111111112"])
     assert is_iban("GB82 WEST 1234 5698 7654 32")
     assert not is_iban("GB82 WEST 1234 5698 7654 33")
+
+
+@pytest.mark.parametrize("number", ["5500005555555559", "378282246310005", "6011111111111117", "3530111333300000"])
+def test_card_numbers_of_every_issuer_are_known(number):
+    """Digits from five on, which become two digits when they are doubled, are counted as the sum of these."""
+    digits = [int(digit) for digit in number]
+    assert is_card_number(digits)
+    assert not is_card_number([*digits[:-1], (digits[-1] + 1) % 10])
+
+
+@pytest.mark.parametrize(
+    "text", ["patient name: Anonymous, Test", "patient_name = 'Unknown'", "PatientName: ANONYMOUS^PATIENT", "NONE^NONE"]
+)
+def test_words_that_stand_for_no_name_are_left(text):
+    """What stands where a name would be, and says that there is none, is no name."""
+    assert screen(text).text == text
+
+
+@pytest.mark.parametrize("text", ["anna@example.com: yes", "anna@example.com/home"])
+def test_an_address_before_a_colon_or_stroke_is_removed(text):
+    """Only the user of a git server is no address; anybody else before a colon or a stroke is one."""
+    assert "anna" not in screen(text).text
+
+
+@pytest.mark.parametrize("text", ["git@example.com:org/repo", "git@example.com/org/repo"])
+def test_the_user_of_a_git_server_is_left(text):
+    """The place of a repository is kept, in both forms."""
+    assert screen(text).text == text

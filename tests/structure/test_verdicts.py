@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from commonground.structure.screen import mark
 from commonground.structure.verdicts import (
     AXES,
     MOST_NAMED,
@@ -265,3 +266,34 @@ def test_exactly_the_tolerance_is_within() -> None:
     ):
         assert [one.within for one in compare_figures(old, new, 0.5)] == [True]
         assert [one.within for one in compare_figures(old, new, 0.49)] == [False]
+
+
+def test_a_verdict_without_a_run_survives_as_plain_data() -> None:
+    """Where nothing ran there is no level, and there is none after writing and reading."""
+    found = Verdict(Outcome.NOT_POSSIBLE, None, missing=("data",), reason="The data are gone.")
+    assert Verdict.from_plain(found.as_plain()) == found
+
+
+def test_every_axis_is_looked_at_beside_those_not_on_record() -> None:
+    """The first and the last axis are not on record; what differs between them is still told."""
+    same: Conditions = {axis: {} for axis in AXES}
+    old, new = {**same, "code": None, "data": {"it": "a"}}, {**same, "data": {"it": "b"}, "variables": None}
+    axes, unknown = compare_conditions(old, new)
+    assert (axes, unknown) == ((AxisDifference("data", (("it", "a", "b"),), 1),), ("code", "variables"))
+
+
+@pytest.mark.parametrize(("old", "new"), [(mark("secret"), "b"), ("a", mark("secret")), (mark("secret"),) * 2])
+def test_what_was_withheld_is_not_compared(old: str, new: str) -> None:
+    """A value that either side withheld is no difference and leaves its axis unknown; its neighbours are compared."""
+    same: Conditions = {axis: {} for axis in AXES}
+    before = {**same, "variables": {"TOKEN": old, "PLACE": "x"}}
+    after = {**same, "variables": {"TOKEN": new, "PLACE": "y"}}
+    axes, unknown = compare_conditions(before, after)
+    assert (axes, unknown) == ((AxisDifference("variables", (("PLACE", "x", "y"),), 1),), ("variables",))
+
+
+def test_a_spread_of_exactly_the_tolerance_is_not_told() -> None:
+    """Of two metrics that vary, the one whose re-runs lie no further apart than the tolerance does not vary."""
+    reruns = [metrics(auc=1.0, loss=1.0), metrics(auc=0.5, loss=0.25)]
+    found = judge(metrics(auc=1.0, loss=1.0), reruns, (), (), level=Level.SAME, tolerance=0.5)
+    assert (found.outcome, [one.name for one in found.spread]) == (Outcome.VARIES, ["loss"])
