@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,14 +72,15 @@ def _refuse_doubles(keys: Sequence[str]) -> None:
 
 
 def _new_rows(
-    on: Reading, keys: list[str], stored: Mapping[str, list[Any]], leads: Container[str], aside: Container[int]
+    on: Reading, keys: list[str], stored: Mapping[str, list[Any]], leads: Collection[str], aside: Collection[int]
 ) -> ColumnRows:
     """The rows whose keys lead nowhere and that were not set aside, with new rids."""
-    fresh = [row for row, key in enumerate(keys) if key not in leads and row not in aside]
-    columns: dict[str, Sequence[Any]] = {"rid": on.mint(len(fresh)) if fresh else range(0), "key": keys, **stored}
-    if len(fresh) < len(keys):
-        for name in ("key", *stored):
-            columns[name] = [columns[name][row] for row in fresh]
+    columns: dict[str, Sequence[Any]] = {"key": keys, **stored}
+    if leads or aside:
+        fresh = [row for row, key in enumerate(keys) if key not in leads and row not in aside]
+        columns = {name: [cells[row] for row in fresh] for name, cells in columns.items()}
+    rows = len(columns["key"])
+    columns = {"rid": on.mint(rows) if rows else range(0), **columns}
     return ColumnRows(columns)
 
 

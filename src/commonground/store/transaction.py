@@ -59,7 +59,9 @@ class RowDigests(Mapping[Rid, bytes]):
         if not self._packed:
             return (self._newest[rid] for rid in sorted(self._newest))
         rids, digests = self._whole()
-        return (digests[at : at + DIGEST_BYTES] for at in (_last_places(rids) * DIGEST_BYTES).tolist())
+        places = _last_places(rids) * DIGEST_BYTES
+        listed = (places[first : first + TOGETHER].tolist() for first in range(0, len(places), TOGETHER))
+        return (digests[at : at + DIGEST_BYTES] for some in listed for at in some)
 
     def _whole(self) -> tuple[Rids, bytes]:
         parts = [*self._packed, _packed(self._newest)]
