@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kill_engines import address_of, stands_in_database
 from kill_state import read_state
 from kill_workloads import MARK, WORKLOADS
 
@@ -117,7 +118,7 @@ def recover(workload: str, root: Path) -> list[str]:
     if workload not in RUNS and read_state(root / "study") != before:
         found.append("recovery changed what is visible")
     if workload == "erase" and before is not None and before.counts["verbs"][-1] == "erase":
-        found += holding(root / "study")
+        found += holding(root, "study")
     return found
 
 
@@ -143,7 +144,7 @@ def look_at_the_end(workload: str, root: Path, states: Mapping[str, Any], acks: 
         restored.read("gc")
         restored.ground.close()
     if workload in WHERE_ERASED:
-        found += holding(root / WHERE_ERASED[workload])
+        found += holding(root, WHERE_ERASED[workload])
     if workload == "backup" and not backup.get_backup(root / "copy").verified:
         found.append("the backup is not verified")
     return found + [f"left over: {path}" for path in root.glob(f"*/{workspaces.PREFIX}*")]
@@ -171,7 +172,14 @@ def look_at_the_carried(root: Path, session: Session) -> list[str]:
     return found + [f"still there: {path.name}" for path in (root / "state").glob("*/*/*/*")]
 
 
-def holding(folder: Path) -> list[str]:
-    """The files in which what was erased still stands."""
+def holding(root: Path, name: str) -> list[str]:
+    """The files in which what was erased still stands, those of the study's database on a server too."""
+    folder = root / name
     listed = [path for path in folder.rglob("*") if path.is_file() and MARK.encode() in path.read_bytes()]
-    return [f"erased and still in {path.relative_to(folder)}" for path in listed]
+    found = [f"erased and still in {path.relative_to(folder)}" for path in listed]
+    address = address_of(root)
+    return (
+        found + [f"erased and still in {path} of the server" for path in stands_in_database(address, MARK)]
+        if address
+        else found
+    )

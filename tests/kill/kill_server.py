@@ -1,9 +1,10 @@
 """Starts workloads with a planned fault, each in a fork of this process, which has all loaded and nothing open.
 
 One order a line on standard input: {"workload", "root", "plan", "done"}; the answer is the exit status of the fork, one
-line. The plan is one of faults, or `prepare`, or `redo` to do the steps without any. With an empty plan the points that
-are passed are counted into `passed`, with the state after each commit; `done` says how many steps are left out. Beside
-the root the fork writes `acks`: the number of the newest change after each step that has returned.
+line. The plan is one of faults, or `prepare`, or `redo` to do the steps without any, or `warm` to do them here, so that
+no fork has to load what they need. With an empty plan the points that are passed are counted into `passed`, with the
+state after each commit; `done` says how many steps are left out. Beside the root the fork writes `acks`: the number of
+the newest change after each step that has returned.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 import traceback
 from collections import Counter
 from pathlib import Path
@@ -76,24 +76,21 @@ def count(steps, root: Path) -> None:
     root.with_name(f"{root.name}.passed").write_text(json.dumps({"passed": passed, "states": states}))
 
 
-def warm() -> None:
-    """Do the largest workloads once, so that no fork has to load and build what they need."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("release", "erase", "backup"):
-            root = Path(folder) / name
-            WORKLOADS[name].prepare(root)
-            for step in WORKLOADS[name].steps:
-                step(root)
-
-
 def main() -> None:
     """Obey orders until there are no more."""
-    warm()
     for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            os._exit(act(json.loads(line)))
-        _, status = os.waitpid(child, 0)
+        order = json.loads(line)
+        if order["plan"] == "warm":
+            root = Path(order["root"])
+            WORKLOADS[order["workload"]].prepare(root)
+            for step in WORKLOADS[order["workload"]].steps:
+                step(root)
+            status = 0
+        else:
+            child = os.fork()
+            if child == 0:
+                os._exit(act(order))
+            status = os.waitpid(child, 0)[1]
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from kill_engines import address_of
 from PIL import Image
 
 from commonground.errors import Conflict, InvalidInput
@@ -76,7 +77,7 @@ def fill(root: Path) -> None:
     inbox.mkdir(parents=True)
     table = inbox / "patients.csv"
     table.write_text(f"patient,age\n{MARK},40\np2,51\np3,62\n")
-    session = create_study(root / "study", name="Kill study", person="Tester")
+    session = create_study(root / "study", name="Kill study", person="Tester", url=address_of(root))
     session.write("import table", path=table, type="Patient", key="patient")
     columns = [{"name": "patient", "holds": "link", "target": "Patient"}, {"name": "size", "holds": "real"}]
     session.write("type add", name="Nodule", columns=columns)
