@@ -44,6 +44,7 @@ from commonground.operations.adjudicating import Disagreement
 from commonground.operations.lineage import Lineage
 from commonground.operations.registry import VERBS
 from commonground.operations.verb import Param, Verb
+from commonground.operations.version_files import VersionFiles
 from commonground.structure.lineage import Edge, Named
 
 CG = str(Path(sys.executable).with_name("cg"))
@@ -191,6 +192,12 @@ def test_the_unexpected_is_short_unless_asked_for(
     told, _, rest = capsys.readouterr().err.partition("\n")
     assert json.loads(told)["code"] == "unexpected"
     assert "ZeroDivisionError: boom" in rest
+
+
+def test_what_was_left_out_of_a_version_is_in_its_json() -> None:
+    """The list of files alone would hide that tables with sensitive columns are not in it."""
+    told = as_plain(VersionFiles([{"table": "Visit", "rows": 3}], {"Patient": "name: sensitive"}))
+    assert told == {"files": [{"table": "Visit", "rows": 3}], "left_out": {"Patient": "name: sensitive"}}
 
 
 def test_stopping_is_clean(tmp_path: Path) -> None:

@@ -98,6 +98,38 @@ def test_a_retirement_is_undone_like_any_change(study: Session) -> None:
     assert [one.name for one in study.read("find", words=["grade"]).found] == ["Nodule.grade"]
 
 
+@pytest.mark.parametrize("what", ["Nodule.grade", "Nodule.shape"])
+@pytest.mark.parametrize("by", ["retire", "revert"])
+def test_what_came_back_goes_only_by_being_retired(study: Session, what: str, by: str) -> None:
+    """A revert of that would leave it neither there nor retired; the error names the command that retires it."""
+    gone = study.write("retire", what=what)
+    assert gone.change is not None
+    if by == "retire":
+        came = study.write("retire", what=what, back=True)
+    else:
+        came = study.write("revert", change=gone.change.id)
+    assert came.change is not None
+    with pytest.raises(Conflict) as caught:
+        study.plan("revert", change=came.change.id)
+    assert caught.value.todo == f"`cg retire {what}` retires it."
+    again = study.write("retire", what=what)
+    assert again.change is not None
+    with pytest.raises(Conflict) as caught:
+        study.plan("revert", change=came.change.id)
+    assert caught.value.todo == f"It was retired again, by change {again.change.id}."
+
+
+@pytest.mark.parametrize(("what", "to"), [("Nodule.grade", "score"), ("Nodule.shape", "form")])
+def test_what_was_renamed_comes_back_by_its_former_name(study: Session, what: str, to: str) -> None:
+    """What was retired is found by every name that it had; the name that it had last goes before a former one."""
+    study.write("rename", what=what, to=to)
+    study.write("retire", what=f"Nodule.{to}")
+    assert study.plan("retire", what=what, back=True).effect["brings back"] == f"Nodule.{to}"
+    study.write("rename", what="Nodule.size", to=what.partition(".")[2], reuse=True)
+    study.write("retire", what=what)
+    assert study.plan("retire", what=what, back=True).effect["brings back"] == what
+
+
 @pytest.mark.parametrize("back", [True, False])
 def test_a_retired_column_says_what_it_said_however_it_comes_back(study: Session, back: bool) -> None:
     """Brought back or its retirement undone, also if entities got new states and another column was retired."""

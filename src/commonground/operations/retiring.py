@@ -2,7 +2,7 @@
 
 Its row ends: it is hidden from frames of now, takes no new value, and leaves the datasets that name it. Nothing that
 was said goes away: versions and earlier times have it, and it can be brought back. Its name leads to nothing else
-meanwhile.
+meanwhile, and it is brought back by any name that it had.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from commonground.identity import Kind, Rid
 from commonground.operations.impact import list_lines
 from commonground.operations.plans import Plan, Reading
 from commonground.operations.schema_things import COLUMN, TABLES, WITHIN, SchemaThing, resolve_thing
-from commonground.store import schema, text_index
+from commonground.store import changes, schema, text_index
+from commonground.store.changes import Change
 from commonground.store.ground import Ground
 from commonground.store.text_index import Document
 from commonground.store.transaction import Transaction
 from commonground.store.view import View
 from commonground.structure import entities, naming, tables
 from commonground.structure.column_types import Holds
-from commonground.structure.former_names import find_named_rows, list_retired_rows
+from commonground.structure.former_names import RETIRE, find_named_rows, list_retired_rows
 from commonground.structure.names import name_key
 
 
@@ -136,6 +137,32 @@ def _refuse_link(on: Reading, one: SchemaThing) -> None:
         )
 
 
+def refuse_retiring_by_revert(view: View, change: Change) -> None:
+    """Raise Conflict for a change that brought something back: without it that would be gone, and not retired."""
+    again = change.verb == "revert" and "change" in change.args
+    brought = changes.get_change(view.connection, change.args["change"]) if again else change
+    if brought.verb != RETIRE or bool(brought.args.get("back")) is again:
+        return
+    table, rid = TABLES[brought.args["kind"]], brought.args["rid"]
+    living = view.list_rows(table, table.c.rid == rid)
+    rows = living or [row for row in list_retired_rows(view, table) if row.rid == rid]
+    if not rows:
+        return
+    row = rows[0]
+    within = entities.get_type(view, int(row._asdict()[WITHIN[brought.args["kind"]]]))
+    name = f"{within.name}.{row.name}"
+    raise Conflict(
+        f"Change {change.id} brought {name} back; that is not undone, but {name} may be retired again.",
+        todo=f"`cg retire {name}` retires it." if living else f"It was retired again, by change {row.until}.",
+    )
+
+
+def _list_bearers(view: View, table: sa.Table, key: str) -> set[Rid]:
+    """What has or had this name."""
+    had = sa.select(table.c.rid).where(table.c.name_key == key, table.c.since <= view.change).distinct()
+    return {row.rid for row in view.rows(had)}
+
+
 def _find_retired(on: Reading, what: str) -> tuple[SchemaThing, int]:
     """What a name means among what was retired, and by which change; raises NotFound, which names all, or Ambiguous."""
     stated, _, rest = what.partition(":")
@@ -144,14 +171,17 @@ def _find_retired(on: Reading, what: str) -> tuple[SchemaThing, int]:
     holders = {row.rid for row in find_named_rows(on.view, tables.entity_type, of)} if of else None
     every: list[SchemaThing] = []
     found: list[tuple[SchemaThing, int]] = []
+    former: list[tuple[SchemaThing, int]] = []
     for kind in sorted(wanted):
+        had = _list_bearers(on.view, TABLES[kind], name_key(last))
         for row in list_retired_rows(on.view, TABLES[kind]):
             holder = int(row._asdict()[WITHIN[kind]])
             within = entities.get_type(on.view, holder)
             one = SchemaThing(kind, row.rid, row.name, f"{within.name}.{row.name}", holder)
             every.append(one)
-            if row.name_key == name_key(last) and (holders is None or holder in holders):
-                found.append((one, int(row.until)))
+            if row.rid in had and (holders is None or holder in holders):
+                (found if row.name_key == name_key(last) else former).append((one, int(row.until)))
+    found = found or former
     if not found:
         there = ", ".join(one.full_name for one in every) or "nothing"
         raise NotFound(f"Nothing called {what!r} was retired.", todo=f"Retired are: {there}.")

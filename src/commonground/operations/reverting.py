@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from commonground.errors import Conflict, Frozen, InvalidInput
 from commonground.identity import Kind, Rid
 from commonground.operations.plans import Plan, Reading
+from commonground.operations.retiring import refuse_retiring_by_revert
 from commonground.store import changes, text_index
 from commonground.store.ground import Ground
 from commonground.store.inverse import Inverse, apply_inverse, plan_inverse
@@ -42,6 +43,7 @@ def plan_revert(on: Reading, *, change: int) -> Plan:
             + LASTING.get(done.verb, "What ran has run; its record stays."),
             todo="Say what holds now with a new change.",
         )
+    refuse_retiring_by_revert(on.view, done)
     undone = {one.id: one.args["change"] for one in changes.list_by_verb(on.view.connection, "revert") if one.args}
     inverse = plan_inverse(on.view, change, undone)
     _refuse_in_use(on.view, inverse)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from commonground.identity import show_rid
+from commonground.operations.version_files import VersionFiles
 from commonground.plain import Plain
 
 
@@ -26,6 +27,8 @@ def as_plain(value: object, rids: bool = False) -> Plain:
         }
     if isinstance(value, Mapping):
         return {str(as_plain(key, rids)): as_plain(inner, rids) for key, inner in value.items()}
+    if isinstance(value, VersionFiles):
+        return {"files": [as_plain(one, rids) for one in value], "left_out": as_plain(value.left_out)}
     if isinstance(value, list | tuple | set | frozenset | range):
         return [as_plain(inner, rids) for inner in value]
     if isinstance(value, bytes):
