@@ -401,7 +401,7 @@ def test_long_histories_agree_with_the_model(postgres_server: str) -> None:
     run_state_machine_as_test(
         StudyOnBoth,
         settings=settings(
-            max_examples=int(os.environ.get("CG_LONG_HISTORIES", "6")),
+            max_examples=int(os.environ.get("CG_LONG_HISTORIES", "12")),
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=QUIET,
