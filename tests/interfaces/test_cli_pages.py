@@ -21,6 +21,7 @@ from rich.console import Console
 from commonground.errors import InvalidInput, count, show_bytes
 from commonground.identity import Rid, show_rid
 from commonground.interfaces.cli import rich_printing
+from commonground.interfaces.cli.confirming import describe_plan
 from commonground.interfaces.cli.failing import AGAIN, KEPT, STOPPED, report_unexpected
 from commonground.interfaces.cli.options import build_options, read_arguments
 from commonground.interfaces.cli.page import (
@@ -36,15 +37,20 @@ from commonground.interfaces.cli.page import (
     show_seconds,
 )
 from commonground.interfaces.cli.plain_data import as_plain
-from commonground.interfaces.cli.presenting_checks import SHOWN, present_disagreements
+from commonground.interfaces.cli.presenting import present
+from commonground.interfaces.cli.presenting_checks import SHOWN, present_agreement, present_disagreements
 from commonground.interfaces.cli.presenting_lineage import MOST, present_lineage
 from commonground.interfaces.cli.printing import render_plain
 from commonground.interfaces.cli.rich_printing import print_page
 from commonground.operations.adjudicating import Disagreement
+from commonground.operations.agreement import Agreement
+from commonground.operations.answers import Backup
 from commonground.operations.lineage import Lineage
+from commonground.operations.plans import Plan
 from commonground.operations.registry import VERBS
 from commonground.operations.verb import Param, Verb
 from commonground.operations.version_files import VersionFiles
+from commonground.structure.agreement import Coincidences, Figure
 from commonground.structure.lineage import Edge, Named
 
 CG = str(Path(sys.executable).with_name("cg"))
@@ -294,3 +300,33 @@ def test_disagreements_say_what_is_open_and_what_is_not_shown() -> None:
 def test_a_figure_is_written_in_one_way(value: float, shown: str) -> None:
     """A count has its commas however it was measured, and a large figure loses none of its whole digits."""
     assert show_number(value) == shown
+
+
+def test_a_backup_says_whether_it_is_sound_and_when_it_was_made() -> None:
+    """The folder and the finding stand in the headline, moments are moments, and what brings it back is told."""
+    one = Backup(Path("/copy"), "S", "lungs", 3, "ab", 1_700_000_000_000_000, 1200, 1_700_000_000_000_001, "intact")
+    said = render_plain(present("backup", one, {}))
+    assert said.splitlines()[0] == "Copied lungs to /copy: verified."
+    assert "1,200 rows" in said
+    assert "Nov 2023" in said
+    assert "> cg restore /copy" in said
+    listed = render_plain(present("backups", [one], {}))
+    assert listed.startswith("1 backup.")
+    assert "1,700,000" not in listed
+
+
+def test_what_is_retired_is_said_by_name() -> None:
+    """And not as the verb that did it."""
+    plan = Plan(id=1, verb="retire", args={}, at=1, effect={"retires": "Nodule.size"})
+    assert describe_plan(plan).headline == "Would retire Nodule.size."
+
+
+@pytest.mark.parametrize(("within", "told"), [(None, False), (0.75, True)])
+def test_values_without_an_order_are_no_steps_apart(within: float | None, told: bool) -> None:
+    """Of a nominal feature no step is spoken of; of an ordered one it is."""
+    pairs = Coincidences(np.array(["a", "b"]), np.array([[2, 1], [1, 0]]), 4, 0.5, within)
+    figure = Figure(0.2, "", 2, 4)
+    page = present_agreement(Agreement("Nodule.edge", "nominal", figure, pairs, ("a", "b"), 0, 4, 0), {})
+    said = render_plain(page)
+    assert "pairs that agree exactly" in said
+    assert ("step" in said) is told

@@ -80,3 +80,16 @@ def test_a_table_with_a_column_for_each_reader_comes_in(session: Session, tmp_pa
     for unclear in ({**told, "rater": "note"}, {name: one for name, one in told.items() if name != "match"}):
         with pytest.raises(InvalidInput, match="who read is not clear"):
             session.plan("import readings", **unclear)
+
+
+def test_all_readers_that_nobody_knows_are_named_at_once(session: Session, tmp_path: Path) -> None:
+    """Each of them, with what adds somebody; and a readers' table with known ones is taken."""
+    prepare(session)
+    session.write("person add", name="Ada")
+    path = tmp_path / "read.csv"
+    path.write_text("item,who,grade\ni0,Ada,1\ni0,Ben,2\ni1,Cem,3\n")
+    told = {"path": path, "type": "Item", "entity": "item", "rater": "who", "values": ["grade"]}
+    with pytest.raises(NotFound, match="2 readers are nobody") as caught:
+        session.plan("import readings", **told)
+    assert [fault.rpartition(" ")[2] for fault in caught.value.faults] == ["'Ben'", "'Cem'"]
+    assert "cg person add" in (caught.value.todo or "")

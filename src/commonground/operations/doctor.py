@@ -175,7 +175,7 @@ def _backups(opened: Ground) -> Iterator[Finding]:
         return
     newest = made[0]
     age = age_days(newest.made_at)
-    told = f"the newest is {age:.0f} days old: {newest.folder}"
+    told = f"the newest is {count(round(age), 'day')} old: {newest.folder}"
     if age > _OLD_BACKUP_DAYS:
         yield Finding(LOOK, "backup", told, "`cg backup FOLDER` makes one and verifies it.")
     else:

@@ -13,7 +13,7 @@ from commonground.operations.plans import Bulk, Plan, Reading
 from commonground.operations.wording import explain_word, index_words, note_words
 from commonground.store.transaction import Transaction
 from commonground.structure import entities, features, people, tables, vocabularies
-from commonground.structure.column_types import Holds, read_values
+from commonground.structure.column_types import SCREENFUL, Holds, read_values
 from commonground.structure.entities import EntityType
 from commonground.structure.features import Feature
 from commonground.structure.former_names import refuse_taken
@@ -278,7 +278,16 @@ def name_raters(
     if as_slots:
         given, new = _slots(on, kind, rids.tolist(), labels, scope)
         return np.array(given, dtype=np.int64), new
-    known = {label: people.get_person(on.view, label).rid for label in sorted(set(labels))}
+    found = {label: people.find_person(on.view, label) for label in sorted(set(labels))}
+    known = {label: person.rid for label, person in found.items() if person is not None}
+    if strangers := [label for label in found if label not in known]:
+        more = [f"... and {len(strangers) - SCREENFUL:,} more"] if len(strangers) > SCREENFUL else []
+        raise NotFound(
+            f"{count(len(strangers), 'reader is', 'readers are')} nobody of this study.",
+            faults=[*(f"there is nobody here called {label!r}" for label in strangers[:SCREENFUL]), *more],
+            todo="`cg person add NAME` adds somebody, `cg person list` names everybody; readers known only "
+            "by a label are slots.",
+        )
     return np.array([known[label] for label in labels], dtype=np.int64), []
 
 

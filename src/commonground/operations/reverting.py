@@ -24,6 +24,8 @@ LASTING = {
     "dataset release": "A released version never changes.",
     "erase": "What was erased is gone.",
 }
+UNTOLD = frozenset({"bucket"})
+"""Tables whose rows say nothing to people: where the entities of a type begin."""
 NAMED = {
     "person": Kind.PERSON,
     "vocabulary": Kind.VOCABULARY,
@@ -65,7 +67,8 @@ def plan_revert(on: Reading, *, change: int) -> Plan:
 def _count(view: View, rows: Mapping[str, Sequence[Rid]]) -> dict[str, int]:
     """How many rows of each table, the tables of entities by the name of their type."""
     names = {entities.get_table(view, kind).name: kind.name for kind in entities.list_types(view)}
-    return {names.get(table, table.replace("_", " ")): len(rids) for table, rids in rows.items()}
+    shown = {table: rids for table, rids in rows.items() if table not in UNTOLD}
+    return {names.get(table, table.replace("_", " ")): len(rids) for table, rids in shown.items()}
 
 
 def apply_revert(tx: Transaction, plan: Plan) -> None:

@@ -28,6 +28,7 @@ VERBS = {
     "starts": ("Started", "Would start"),
     "ends": ("Ended", "Would end"),
     "uses": ("Noted the use of", "Would note the use of"),
+    "retires": ("Retired", "Would retire"),
     "withdraws": ("Withdrew", "Would withdraw"),
     "settles": ("Settled", "Would settle"),
     "marks": ("Marked", "Would mark"),

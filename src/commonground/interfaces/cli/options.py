@@ -140,8 +140,10 @@ def _from_file(text: str) -> list[str]:
     try:
         with click.open_file(text[1:], encoding="utf-8-sig") as lines:
             return [line.strip() for line in lines if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{text[1:]} cannot be read: {error}") from error
+    except OSError as error:
+        raise ValueError(f"{text[1:]} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{text[1:]} is no text in UTF-8") from error
 
 
 def _split(text: str, *, needed: bool = False) -> tuple[str, str, str]:

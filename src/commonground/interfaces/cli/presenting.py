@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from commonground.errors import count
-from commonground.interfaces.cli.page import GAP_SIGN, Cell, Column, Page, Table, show_number
+from commonground.interfaces.cli.page import GAP_SIGN, Cell, Column, Page, Table, show_moment, show_number
 
 PACKAGE = "commonground.interfaces.cli"
 PAGES: Mapping[str, tuple[str, str]] = {
@@ -32,6 +32,7 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "feature agreement": ("presenting_checks", "present_agreement"),
     "type list": ("presenting_declared", "present_types"),
     "impact": ("presenting_declared", "present_impact"),
+    "backup": ("presenting_checks", "present_backup"),
     "gc": ("presenting_checks", "present_collected"),
     "dependents": ("presenting_runs", "present_dependents"),
 }
@@ -40,6 +41,7 @@ NOUNS = {
     "person list": ("person", "people"),
     "vocabulary list": ("vocabulary", "vocabularies"),
     "term list": ("term", "terms"),
+    "backups": ("backup", "backups"),
     "feature list": ("feature", "features"),
 }
 MANY_COLUMNS = 7
@@ -74,7 +76,7 @@ def _listed(verb: str, answer: Sequence[Any]) -> Page:
         )
         for name in names
     )
-    cells = tuple(tuple(_cell(row.get(name)) for name in names) for row in rows)
+    cells = tuple(tuple(_field(name, row.get(name)) for name in names) for row in rows)
     return Page(headline, blocks=(Table(columns, cells),))
 
 
@@ -83,7 +85,7 @@ def _single(verb: str, answer: object) -> Page:
         return Page(_cell(answer).text)
     fields = _fields(answer)
     rows = tuple(
-        (Cell(name.replace("_", " "), "quiet"), _cell(value)) for name, value in fields.items() if name != "rid"
+        (Cell(name.replace("_", " "), "quiet"), _field(name, value)) for name, value in fields.items() if name != "rid"
     )
     title = str(fields.get("name") or verb)
     return Page(title, blocks=(Table((Column(""), Column("", wraps=True)), rows, heads=False),))
@@ -113,8 +115,14 @@ def _fields(item: object) -> dict[str, Any]:
 
 
 def _is_figures(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    if name.endswith("_at"):
+        return False
     values = [row.get(name) for row in rows if row.get(name) is not None]
     return bool(values) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _field(name: str, value: object) -> Cell:
+    return Cell(show_moment(value)) if name.endswith("_at") and isinstance(value, int) else _cell(value)
 
 
 def _cell(value: object) -> Cell:

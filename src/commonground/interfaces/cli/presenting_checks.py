@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from commonground.errors import count, show_bytes
 from commonground.interfaces.cli.page import (
     GAP_SIGN,
+    NOT_RECORDED,
     Block,
     Cell,
     Column,
@@ -15,12 +16,13 @@ from commonground.interfaces.cli.page import (
     Page,
     Table,
     show_figure,
+    show_moment,
 )
 
 if TYPE_CHECKING:
     from commonground.operations.adjudicating import Disagreement
     from commonground.operations.agreement import Agreement
-    from commonground.operations.answers import Verification
+    from commonground.operations.answers import Backup, Verification
     from commonground.operations.collecting import Collected
 
 GOOD, FAIR = 0.8, 0.667
@@ -69,11 +71,14 @@ def present_agreement(answer: Agreement, args: Mapping[str, Any]) -> Page:
         ("alpha, " + str(answer.level), f"{show_figure(alpha.value)}{interval}"),
         (f"{kind} read by two or more", f"{alpha.units:,}"),
         ("readings of these", f"{alpha.values:,}"),
-        ("of these two steps or more apart", f"{answer.apart:,}"),
         ("readings without a grade", f"{answer.not_graded:,}"),
     ]
     pairs = answer.pairs
-    rows += [("pairs that agree exactly", _percent(pairs.exact)), ("pairs within one step", _percent(pairs.within_one))]
+    rows.append(("pairs that agree exactly", _percent(pairs.exact)))
+    if pairs.within_one is not None:
+        # Values that have no order are no steps apart.
+        rows.insert(3, ("of these two steps or more apart", f"{answer.apart:,}"))
+        rows.append(("pairs within one step", _percent(pairs.within_one)))
     blocks: list[Block] = [
         Table((Column(""), Column("")), tuple((Cell(name, "quiet"), Cell(told)) for name, told in rows), heads=False)
     ]
@@ -86,6 +91,28 @@ def present_agreement(answer: Agreement, args: Mapping[str, Any]) -> Page:
         )
         blocks.append(Table(heads, matrix, f"Pairs of readings of the same {kind}"))
     return Page(f"Readers {said} on {answer.feature}.", look=look, blocks=tuple(blocks))
+
+
+def present_backup(answer: Backup, args: Mapping[str, Any]) -> Page:
+    """A backup that was made: where it lies, what is in it, and whether it was verified."""
+    del args
+    told = "verified" if answer.verified else "NOT sound"
+    rows = (
+        ("holds", f"the study as of change {answer.change:,}, {count(answer.rows, 'row')}"),
+        ("made", show_moment(answer.made_at)),
+        ("verified", answer.finding if answer.verified_at is not None else NOT_RECORDED),
+        ("link of the chain", answer.digest),
+    )
+    return Page(
+        f"Copied {answer.name} to {answer.folder}: {told}.",
+        look="holds" if answer.verified else "stop",
+        blocks=(
+            Table(
+                (Column(""), Column("", wraps=True)), tuple((Cell(a, "quiet"), Cell(b)) for a, b in rows), heads=False
+            ),
+        ),
+        hints=(f"cg restore {answer.folder} NEW-FOLDER: bring the study back from it",),
+    )
 
 
 def present_disagreements(answer: Sequence[Disagreement], args: Mapping[str, Any]) -> Page:
