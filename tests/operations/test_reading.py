@@ -180,3 +180,14 @@ def test_the_log_says_what_was_run_again_and_what_came_of_it(session: Session) -
     session.write("execution reproduced", execution=first, verdict=verdict, runs=[second])
     (entry,) = session.read("log", limit=1).entries
     assert (entry.about, entry.more, entry.came_to, entry.silent) == (("baseline",), 0, "identical", False)
+
+
+def test_the_log_of_an_entity_says_who_brought_it_in_and_who_said_what(filled: Session) -> None:
+    """Also what was about many at once; nothing that was about another entity alone, and nothing from after."""
+    log = filled.read("log", what="Nodule:n1")
+    assert [entry.verb for entry in log.entries] == ["feature annotate", "feature annotate", "entity upsert"]
+    assert [entry.verb for entry in filled.read("log", what="Nodule:n2").entries] == ["entity upsert"]
+    assert filled.read("log", what="Nodule:n1", at=6).total == 2
+    assert filled.read("show", what="Nodule:n1").log.total == 3
+    filled.write("entity upsert", type="Nodule", keys=["n2"], columns={"diameter": [8.0]}, why="Measured again")
+    assert filled.read("log", what="Nodule:n2").entries[0].why == "Measured again"

@@ -14,7 +14,7 @@ from commonground.operations.schema_things import COLUMN, find_columns
 from commonground.store import text_index
 from commonground.store.changes import Change
 from commonground.store.view import View
-from commonground.structure import history, naming
+from commonground.structure import entities, history, naming
 from commonground.structure.lineage import Edge, Named, list_edges
 
 RECENT = 5
@@ -168,7 +168,7 @@ def read_show(on: Reading, *, what: str, sensitive: bool = False) -> Shown:
         values=list_side_by_side(on, found.rid, named.name.partition(":")[0]) if found.kind is Kind.ENTITY else None,
         came_from=() if is_change else _hops(view, list_edges(view, dst=found.rid), "up"),
         used_in=() if is_change else _hops(view, list_edges(view, src=found.rid), "down"),
-        log=Log(named.name, 1, ()) if is_change else _log(view, found.rid, named.name, RECENT),
+        log=Log(named.name, 1, ()) if is_change else _log(view, found.rid, named.name, RECENT, found.kind),
     )
 
 
@@ -182,7 +182,7 @@ def read_log(on: Reading, *, what: str | None = None, limit: int = 20) -> Log:
     if found.kind is Kind.CHANGE:
         change = history.get_change(view, found.rid)
         return Log(f"c{found.rid}", 1, tuple(describe_changes(view, [change] if change else [])))
-    return _log(view, found.rid, name_of(view, found).name, limit)
+    return _log(view, found.rid, name_of(view, found).name, limit, found.kind)
 
 
 def read_find(on: Reading, *, words: Sequence[str], kind: str | None = None, limit: int = 20) -> Results:
@@ -238,7 +238,13 @@ def describe_changes(view: View, listed: Sequence[Change]) -> list[LogEntry]:
     return lines
 
 
-def _log(view: View, about: Rid | None, name: str | None, limit: int) -> Log:
+def _log(view: View, about: Rid | None, name: str | None, limit: int, kind: Kind | None = None) -> Log:
+    types = entities.list_types(view) if kind is Kind.ENTITY else []
+    one = next((one for one in types if one.name == (name or "").partition(":")[0]), None)
+    if one is not None and about is not None:
+        numbers = history.list_changes_of_entity(view, one, about)
+        found = (history.get_change(view, number) for number in numbers[:limit])
+        return Log(name, len(numbers), tuple(describe_changes(view, [change for change in found if change])))
     listed = history.list_changes(view, about, limit=limit)
     return Log(name, history.count_changes(view, about), tuple(describe_changes(view, listed)))
 

@@ -16,7 +16,7 @@ from commonground.store.view import View
 from commonground.structure import tables
 from commonground.structure.datasets import Version
 from commonground.structure.entities import EntityType, get_table
-from commonground.structure.features import Feature
+from commonground.structure.features import Feature, list_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,20 @@ class Said:
 def list_changes(view: View, about: Rid | None = None, *, limit: int = 20) -> list[Change]:
     """The newest changes first, all of them or those about one thing, as of the view."""
     return changes.list_changes(view.connection, about=about, until=view.change, limit=limit)
+
+
+def list_changes_of_entity(view: View, kind: EntityType, entity: Rid) -> list[int]:
+    """The numbers of the changes that wrote or ended its row, gave a value of it, or were about it, newest first.
+
+    What brings in many things at once is about none of them by name.
+    """
+    row, anchor = get_table(view, kind), schema.change_anchor
+    lives = view.rows(sa.select(row.c.since, row.c.until).where(row.c.rid == entity))
+    found = {number for life in lives for number in (life.since, life.until) if number is not None}
+    found.update(one.change for one in view.rows(sa.select(anchor.c.change).where(anchor.c.rid == entity)))
+    for feature in list_features(view, kind.rid):
+        found.update(one.told for one in list_values_of(view, feature, entity))
+    return sorted((number for number in found if number <= view.change), reverse=True)
 
 
 def get_change(view: View, number: int) -> Change | None:
