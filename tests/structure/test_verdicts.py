@@ -85,7 +85,8 @@ def test_a_verdict_survives_as_plain_data(one: Figures, other: Figures, third: F
     """A verdict written as JSON without NaN and read again is the same verdict."""
     found = verdict_on(one, other, third, axes=differ("code", "data"))
     text = json.dumps(found.as_plain(), allow_nan=False)
-    assert Verdict.from_plain(json.loads(text)) == found
+    # By its representation, because NaN is equal to nothing.
+    assert repr(Verdict.from_plain(json.loads(text))) == repr(found)
 
 
 def test_different_needs_two_re_runs() -> None:
