@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,10 +15,14 @@ from typing import Any
 
 import pytest
 
+from commonground.identity import show_rid
+from commonground.interfaces.cli.plain_data import as_plain
+from commonground.interfaces.cli.program import build_program
 from commonground.interfaces.run_command import supervise
 from commonground.operations.delivery import sync
 from commonground.operations.session import Session
 from commonground.operations.studies import create_study, open_study
+from commonground.store import faults
 from commonground.structure import tables
 from commonground.structure.execution_states import Status
 
@@ -94,6 +99,29 @@ def test_a_program_that_knows_nothing_of_us(study: Path, capfd: pytest.CaptureFi
     log = log_of(study, record)
     assert "epoch 1" in log
     assert "hunter2hunter2" not in log
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_the_answer_in_json_is_the_execution(study: Path, capfd: pytest.CaptureFixture[str], away: bool) -> None:
+    """`cg run --json` gives what `cg execution get` gives, or where it waits; what the program prints is on stderr."""
+    command = write_script("import sys; print('epoch 1'); sys.exit(3)")
+    faulty = faults.planned("run.start:1:eio!,run.finish:1:eio!") if away else contextlib.nullcontext()
+    with faulty, pytest.raises(SystemExit) as left:
+        build_program().main(["run", "--json", "--study", str(study), "--", *command])
+    shown = capfd.readouterr()
+    assert left.value.code == 3
+    assert "epoch 1" in shown.err
+    told = json.loads(shown.out)
+    if away:
+        assert told["waits"] == "`cg sync` delivers it."
+        session = open_study(study)
+        sync(session)
+        session.ground.close()
+    (record,) = executions_of(study)
+    assert told["execution"]["rid"] == show_rid(record.execution.rid)
+    if not away:
+        assert told == as_plain(record)
+        assert (told["execution"]["status"], told["execution"]["details"]["exit_status"]) == ("failed", 3)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -69,9 +69,12 @@ def supervise(
     scratch: bool | None = None,
     parent: Rid | None = None,
     person: str | None = None,
+    shown: TextIO | None = None,
+    ended: Callable[[Session, Rid], object] = lambda _session, _execution: None,
 ) -> int:
     """Run a program as one execution of the study in this folder; returns the program's exit status.
 
+    What it prints goes to `shown`, or else to the standard output; `ended` is called with its execution at the end.
     A program that was ended by signal n gives 128 + n. Raises the study's errors if the run cannot begin.
     """
     if not argv:
@@ -80,7 +83,7 @@ def supervise(
     try:
         return _supervise(session, list(argv), Asked(
             intent, list(inputs), dict(params or {}), name, scratch, parent or _outer(session), screen_argv(argv)
-        ))  # fmt: skip
+        ), shown or sys.stdout, ended)  # fmt: skip
     finally:
         session.ground.close()
 
@@ -90,7 +93,9 @@ def _outer(session: Session) -> Rid | None:
     return ranks.launched(os.environ, session.ground.facts["study"])
 
 
-def _supervise(session: Session, argv: list[str], asked: Asked) -> int:
+def _supervise(
+    session: Session, argv: list[str], asked: Asked, shown: TextIO, ended: Callable[[Session, Rid], object]
+) -> int:
     begun = begin(session, asked, capture_command(session.ground.mint, argv))
     log = OutputLog(begun.folder)
     progress = Progress(session, begun.writer, begun.execution, log)
@@ -100,7 +105,7 @@ def _supervise(session: Session, argv: list[str], asked: Asked) -> int:
     try:
         with _started(session, begun, argv) as process, _forwarding(process, sent):
             readers = [
-                _show(process.stdout, sys.stdout, log, "out", last),
+                _show(process.stdout, shown, log, "out", last),
                 _show(process.stderr, sys.stderr, log, "err", last),
             ]
             code = process.wait()
@@ -122,6 +127,7 @@ def _supervise(session: Session, argv: list[str], asked: Asked) -> int:
         ended_at, facts = end or begun.end_time(session.ground.clock())
         facts |= {"exit_status": code, **({"signals": _name_all(sent)} if sent else {})}
         _end(session, begun, status, reason, ended_at, facts)
+    ended(session, begun.execution)
     return code if code >= 0 else SIGNALLED - code
 
 

@@ -72,7 +72,7 @@ def build_run() -> click.Command:
         click.Option(["--param"], multiple=True, metavar="NAME=VALUE", help="A parameter to put on record."),
         click.Option(["--input", "inputs"], multiple=True, metavar="REF", help="A dataset, version or file it uses."),
         click.Option(["--scratch"], is_flag=True, help="Only a try; `cg execution promote` keeps it."),
-        *some_common("study", "person"),
+        *some_common("json", "study", "person"),
     ]
     command = build_command("run", "Run any program as an execution, with everything on record.", call, params)
     # What follows the program's name is the program's own.

@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from commonground.errors import NOTHING_CHANGED, Corrupt, InvalidInput, MissingExtra, StorageError
-from commonground.identity import show_rid
+from commonground.errors import NOTHING_CHANGED, CommonGroundError, Corrupt, InvalidInput, MissingExtra, StorageError
+from commonground.identity import Rid, show_rid
 from commonground.interfaces.cli.confirming import describe_committed, describe_plan
 from commonground.interfaces.cli.failing import AGAIN
 from commonground.interfaces.cli.options import Common
@@ -97,10 +97,22 @@ def show_demo(folder: str | None, seed: int, common: Common) -> None:
 
 
 def run_program(command: list[str], given: Mapping[str, Any], common: Common) -> None:
-    """Run a program as an execution; leaves with the program's own status."""
+    """Run a program as an execution; leaves with the program's own status.
+
+    With `--json` the answer is the execution, as `cg execution get` gives it; what the program prints goes to stderr.
+    """
     supervise = _part("commonground.interfaces.run_command", "`cg run`").supervise
-    status = supervise(Path(common.study or "."), command, person=common.person, **given)
+    more = {"shown": sys.stderr, "ended": _tell_execution} if common.json else {}
+    status = supervise(Path(common.study or "."), command, person=common.person, **given, **more)
     raise click.exceptions.Exit(int(status))
+
+
+def _tell_execution(session: Session, execution: Rid) -> None:
+    try:
+        answer = session.read("execution get", execution=execution)
+    except CommonGroundError:
+        answer = {"execution": {"rid": show_rid(execution)}, "waits": "`cg sync` delivers it."}
+    click.echo(json.dumps(as_plain(answer), ensure_ascii=False, indent=2))
 
 
 @contextlib.contextmanager
