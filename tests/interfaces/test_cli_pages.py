@@ -45,6 +45,7 @@ from commonground.interfaces.cli.rich_printing import print_page
 from commonground.operations.adjudicating import Disagreement
 from commonground.operations.agreement import Agreement
 from commonground.operations.answers import Backup
+from commonground.operations.execution_reading import Axis, Comparison
 from commonground.operations.lineage import Lineage
 from commonground.operations.plans import Plan
 from commonground.operations.registry import VERBS
@@ -330,3 +331,13 @@ def test_values_without_an_order_are_no_steps_apart(within: float | None, told: 
     said = render_plain(page)
     assert "pairs that agree exactly" in said
     assert ("step" in said) is told
+
+
+def test_a_comparison_names_the_execution_whose_values_were_used_and_the_function_that_ran() -> None:
+    """No bare id and no whole digest stands where a name is known."""
+    data = '[["nodules@1.0.0", [{"features": [{"selector": {"execution": "0AM9HJRC4DEJW", "rule": "by_execution"}}]}]]]'
+    axes = (Axis("data", (data,), differs=False), Axis("code", (f"- {'ab' * 32} tr.py fit",), differs=False))
+    said = render_plain(present("diff", Comparison((), axes, {"0AM9HJRC4DEJW": "target"}), {}))
+    assert "nodules@1.0.0 by target" in said
+    assert "tr.py fit abababab" in said
+    assert "0AM9HJRC4DEJW" not in said

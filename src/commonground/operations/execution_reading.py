@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from commonground.errors import InvalidInput, count
-from commonground.identity import Rid
+from commonground.identity import Rid, read_rid, show_rid
 from commonground.operations.executions import pick_execution
 from commonground.operations.plans import Reading
 from commonground.plain import Plain
@@ -25,6 +26,7 @@ from commonground.structure.workflows import Workflow, get_workflow
 
 NEWEST_FIRST = Order("started", "", descending=True)
 MOST = 1_000
+_CHOSEN = re.compile(r'"execution": "([0-9A-Z]{13})"')
 FEWEST_COMPARED, MOST_COMPARED = 2, 50
 
 
@@ -84,6 +86,8 @@ class Comparison:
     """In the order asked for."""
     axes: tuple[Axis, ...]
     """Every axis, the ones that differ first."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What the executions are called whose values were chosen, by the id that stands in the data."""
 
     @property
     def differing(self) -> tuple[Axis, ...]:
@@ -160,7 +164,9 @@ def read_comparison(on: Reading, *, executions: Sequence[Rid | str]) -> Comparis
         last = [record.metrics.get(key) for record in records]
         axes.append(_axis(f"metric:{key}", [one.value if one else None for one in last]))
     axes.sort(key=lambda axis: not axis.differs)
-    return Comparison(tuple(record.execution for record in records), tuple(axes))
+    chosen = {read_rid(rid) for record in records for rid in _CHOSEN.findall(_data(record))}
+    names = {show_rid(rid): one.name for rid, one in lineage.describe(on.view, sorted(chosen)).items()}
+    return Comparison(tuple(record.execution for record in records), tuple(axes), names)
 
 
 def _axis(name: str, values: list[Any]) -> Axis:

@@ -145,14 +145,14 @@ def present_collected(answer: Collected, args: Mapping[str, Any]) -> Page:
     """What was swept away, or would be."""
     del args
     if not (answer.files or answer.batches):
-        named = count(answer.named, "file is", "files are")
-        return Page(f"Nothing to remove: {named} named by the record, and no other is here.", look="holds")
+        # How much is named is not told: every digest of the record counts, and not each is that of a file.
+        return Page("Nothing to remove: every file here is named by the record.", look="holds")
     word = "Removed" if answer.done else "Would remove"
     batches = f" and {count(answer.batches, 'unpublished batch', 'unpublished batches')}" if answer.batches else ""
     headline = f"{word} {count(answer.files, 'file')} ({show_bytes(answer.bytes)}){batches}."
     return Page(
         headline,
-        below=(Cell(f"{count(answer.named, 'file is', 'files are')} named by the record and stay", "quiet"),),
+        below=(Cell("What the record names stays.", "quiet"),),
     )
 
 

@@ -131,14 +131,14 @@ def _compared(answer: Comparison) -> Page:
     heads = (Column(""), *(Column(one.name, wraps=True) for one in answer.executions), Column(""))
     conditions = [axis for axis in answer.axes if not axis.name.startswith(FIGURE)]
     figures = [axis for axis in answer.axes if axis.name.startswith(FIGURE)]
-    blocks: list[Block] = [Table(heads, tuple(_axis_row(axis) for axis in conditions))]
+    blocks: list[Block] = [Table(heads, tuple(_axis_row(axis, answer.names) for axis in conditions))]
     if figures:
         right = (Column("metric"), *(Column(one.name, right=True) for one in answer.executions), Column(""))
         blocks.append(Table(right, tuple(_axis_row(axis) for axis in figures)))
     return Page(headline, look=look, below=(warning,) if len(reasons) > 1 else (), blocks=tuple(blocks))
 
 
-def _axis_row(axis: Axis) -> tuple[Cell, ...]:
+def _axis_row(axis: Axis, names: Mapping[str, str] | None = None) -> tuple[Cell, ...]:
     name = axis.name.removeprefix(FIGURE).replace("param:", "parameter ")
     sign = Cell("differs", "open") if axis.differs else Cell("same", "quiet")
     if all(value is None for value in axis.values):
@@ -146,13 +146,16 @@ def _axis_row(axis: Axis) -> tuple[Cell, ...]:
         sign = Cell("cannot tell", "open")
     show = {"data": _data, "code": _code}.get(axis.name, _axis_cell)
     values = [show(value) for value in axis.values]
+    for rid, called in (names or {}).items():
+        values = [Cell(cell.text.replace(f"by execution {rid}", f"by {called}"), cell.look) for cell in values]
     return Cell(name, "quiet"), *values, sign
 
 
 def _code(value: object) -> Cell:
     """The entry point and the beginning of the tree digest, out of the text that code is compared by."""
     try:
-        repository, tree, entry = str(value).split()
+        # The entry point goes last, and may be a function of a file.
+        repository, tree, entry = str(value).split(maxsplit=2)
     except ValueError:
         return _axis_cell(value)
     return Cell(" ".join([*([entry] if entry != "-" else []), tree[:8], *([repository] if repository != "-" else [])]))
