@@ -320,6 +320,8 @@ def test_what_is_retired_is_said_by_name() -> None:
     """And not as the verb that did it."""
     plan = Plan(id=1, verb="retire", args={}, at=1, effect={"retires": "Nodule.size"})
     assert describe_plan(plan).headline == "Would retire Nodule.size."
+    plan = Plan(id=1, verb="erase", args={}, at=1, effect={"destroys": {"Nodule": 1}})
+    assert describe_plan(plan).headline == "Would erase for good what is listed here."
 
 
 @pytest.mark.parametrize(("within", "told"), [(None, False), (0.75, True)])

@@ -88,6 +88,8 @@ def _sentence(verb: str, effect: Mapping[str, Any], form: int) -> str:
         if {"feature", "values"} <= effect.keys():
             word = ("Wrote", "Would write")[form]
             return f"{word} {count(effect['values'], 'value')} of {effect['feature']}"
+        if "destroys" in effect:
+            return ("Erased what is listed here", "Would erase for good what is listed here")[form]
         return f"{('Done', 'Would do')[form]}: {verb}"
     words = [VERBS[lead][form], _shown(effect[lead])]
     if isinstance(effect[lead], int) and verb.startswith("dataset"):
