@@ -4,6 +4,8 @@ Each workload is run once to see which points it passes and how often; then once
 pass of each point, with the kill there. What is left is opened and looked at, and the same steps are done again.
 `CG_KILL_ALL=1` kills at every single pass.
 
+A reader that looks on meanwhile is a process of its own (`kill_reader.py`).
+
 The study is a folder, or has its catalogue on a PostgreSQL server, where the client is killed and the server goes on.
 Left out there are `init` and `restore`, which make a folder last of all and begin again in a database that is marked as
 half made (`tests/operations/test_studies.py` kills them), and `files` and `import pictures`, which differ from the
@@ -12,8 +14,10 @@ other imports in what they do to files and not to a catalogue.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -64,15 +68,16 @@ class Killer:
             assert self.order(workload, root, "warm") == 0
             engine.remove(root)
 
-    def order(self, workload: str, root: Path, plan: str = "", done: int = 0) -> int:
-        """Do something in a fork; its exit status, when nothing of it goes on anywhere."""
+    def order(self, workload: str, root: Path, plan: str = "", done: int = 0, *, settle: bool = True) -> int:
+        """Do something in a fork; its exit status, if it has to `settle` when nothing of it goes on anywhere."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         line = json.dumps({"workload": workload, "root": str(root), "plan": plan, "done": done})
         self._server.stdin.write(f"{line}\n")
         self._server.stdin.flush()
         status = int(self._server.stdout.readline())
-        self.engine.settle(root)
+        if settle:
+            self.engine.settle(root)
         return status
 
     def base(self, workload: str) -> Path:
@@ -226,3 +231,64 @@ def test_the_look_finds_what_was_not_erased(killer, engine):
     killer.count("erase")
     found = holding(killer.base("erase"), "study")
     assert any(("of the server" if engine == "postgresql" else CATALOGUE) in place for place in found)
+
+
+ROUNDS = 12
+
+
+@pytest.mark.power
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_a_reader_sees_whole_changes_only_while_writers_are_killed(killer):
+    """It gets no error, no change that goes back, and only states that a whole change leaves; the past stays."""
+    seen = killer.count("release")
+    root = killer.copy("release", "read")
+    points = [
+        one for one in killer.choose("release") if one[0].startswith(("database.", "batch.", "changes.", "blobs."))
+    ]
+    chosen = random.Random(int(os.environ.get("CG_KILL_SEED", "1"))).sample(points, ROUNDS)
+    with subprocess.Popen(
+        [sys.executable, str(HERE / "kill_reader.py"), str(root / "study")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"},
+    ) as reader:
+        assert reader.stdout.readline() == "reading\n"
+        ends = [killer.order("release", root, f"{point}:{nth}:kill", settle=False) for point, nth in chosen]
+        ends.append(killer.order("release", root, "redo", settle=False))
+        read = json.loads(reader.communicate("enough")[0])
+    assert read["faults"] == []
+    assert ends.count(-signal.SIGKILL) > ROUNDS // 2, told(root)
+    assert ends[-1] == 0, told(root)
+    assert read["reads"] > ROUNDS
+    assert len(read["states"]) > 2
+    rules = differences(seen["states"])
+    base = seen["states"][min(seen["states"], key=int)]
+    for change, counts in read["states"].items():
+        assert counts == expected(base, rules, counts["verbs"]), change
+
+
+Rules = dict[str, dict[str, list[int]]]
+
+
+def differences(states: dict[str, dict[str, Any]]) -> Rules:
+    """By the verb of a change, what it adds to each count."""
+    ordered = [states[key] for key in sorted(states, key=int)]
+    return {
+        after["verbs"][-1]: {
+            name: [new - old for new, old in zip(after[name], before[name], strict=True)]
+            for name in after
+            if name != "verbs"
+        }
+        for before, after in itertools.pairwise(ordered)
+    }
+
+
+def expected(base: dict[str, Any], rules: Rules, verbs: list[str]) -> dict[str, Any]:
+    """The counts after these verbs."""
+    counts: dict[str, Any] = {**base, "verbs": verbs}
+    assert verbs[: len(base["verbs"])] == base["verbs"]
+    for verb in verbs[len(base["verbs"]) :]:
+        for name, more in rules[verb].items():
+            counts[name] = [old + new for old, new in zip(counts[name], more, strict=True)]
+    return counts
