@@ -82,7 +82,7 @@ def test_a_cause_is_claimed_only_for_a_difference_on_one_axis(one: Figures, othe
 
 @given(FIGURES, FIGURES, FIGURES)
 def test_a_verdict_survives_as_plain_data(one: Figures, other: Figures, third: Figures) -> None:
-    """A verdict written as JSON without NaN and read again is the same verdict."""
+    """A verdict written as JSON without NaN and read again is the same verdict, also one that tells of NaN."""
     found = verdict_on(one, other, third, axes=differ("code", "data"))
     text = json.dumps(found.as_plain(), allow_nan=False)
     # By its representation, because NaN is equal to nothing.
@@ -267,6 +267,15 @@ def test_exactly_the_tolerance_is_within() -> None:
     ):
         assert [one.within for one in compare_figures(old, new, 0.5)] == [True]
         assert [one.within for one in compare_figures(old, new, 0.49)] == [False]
+
+
+def test_a_spread_round_a_recorded_nan_survives_as_plain_data() -> None:
+    """Re-runs that vary where the record says NaN: both figures and the NaN are there after writing and reading."""
+    found = verdict_on(metrics(auc=math.nan), metrics(auc=0.0), metrics(auc=1.0))
+    (spread,) = Verdict.from_plain(json.loads(json.dumps(found.as_plain(), allow_nan=False))).spread
+    assert (spread.lowest, spread.highest) == (0.0, 1.0)
+    assert spread.recorded is not None
+    assert math.isnan(spread.recorded)
 
 
 def test_a_verdict_without_a_run_survives_as_plain_data() -> None:
