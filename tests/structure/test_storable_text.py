@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,3 +43,19 @@ def test_data_of_any_shape_keeps_its_shape(data: Any) -> None:
         assert told is data
     if isinstance(data, list):
         assert told == [storable(part) for part in data]
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("a\0b", "a\\x00b"),
+        ("é\0\udcff", "é\\x00\\udcff"),
+        ({"a\0": "\0", "b": 1}, {"a\\x00": "\\x00", "b": 1}),
+        ({"a": {"b\udcff": ["\0", None]}}, {"a": {"b\\udcff": ["\\x00", None]}}),
+        (("\0", 1.5, True), ["\\x00", 1.5, True]),
+        (b"\0", b"\0"),
+    ],
+)
+def test_text_is_written_out_wherever_it_stands(data: Any, told: Any) -> None:
+    """Alone, as a key, as a value and deep inside; what is no text stays as it is."""
+    assert storable(data) == told
