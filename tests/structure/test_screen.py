@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonground.structure.identifier_rules import is_card_number, is_iban, is_nhs_number
-from commonground.structure.screen import Removal, screen
+from commonground.structure.screen import Removal, kinds_in, screen
 from commonground.structure.screen_told import screen_argv
 from planted import CANARIES
 
@@ -195,6 +195,13 @@ def test_the_report_says_what_and_where_but_not_the_text():
         Removal("secret", 5, 1),
     )
     assert result.text.splitlines()[3] == "[removed: e-mail address], [removed: e-mail address]"
+
+
+def test_what_was_taken_out_is_told_from_the_marks():
+    """Of a screened text the kinds of what it lost are named, each once, in the order in which they come."""
+    lost = screen("a@b.org wrote with password=hunter2hunter, c@d.org too").text
+    assert kinds_in(lost) == "e-mail address, secret"
+    assert kinds_in("nothing [here]") == ""
 
 
 def test_where_rules_meet_the_form_gives_the_name():
